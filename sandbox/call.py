@@ -1,0 +1,94 @@
+"""API calls and the key that tells whether two of them are the same call."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.names import identifier, standardise
+from sandbox.tool import Api
+
+KEY_RULE = 1
+"""The version of the rule below; it is stored with every index that was made with it."""
+
+_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class ApiCall:
+    """A call of one API.
+
+    Attributes:
+        category: the tool's category, in any spelling.
+        tool: the tool's name, in any spelling.
+        api: the API's name, in any spelling.
+        arguments: values by parameter name, or, where a model wrote something that is no JSON
+            object, the text that it wrote.
+    """
+
+    category: str
+    tool: str
+    api: str
+    arguments: dict[str, Any] | str
+
+    def __str__(self) -> str:
+        arguments = (
+            self.arguments
+            if isinstance(self.arguments, str)
+            else json.dumps(self.arguments, ensure_ascii=False, sort_keys=True)
+        )
+        return f"{'/'.join(part for part in (self.category, self.tool, self.api) if part)} {arguments}"
+
+
+def _coerce(value: Any, json_type: str) -> Any:
+    if json_type in ("number", "integer"):
+        if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+            value = json.loads(value)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+    elif json_type == "boolean":
+        if isinstance(value, str) and value.strip().lower() in ("true", "false"):
+            value = value.strip().lower() == "true"
+    elif json_type == "string" and isinstance(value, bool | int | float):
+        value = json.dumps(value)
+    return value
+
+
+def canonical_arguments(arguments: dict[str, Any] | str, document: Api | None) -> Any:
+    """Bring arguments into the form that keys are made of.
+
+    Names are standardised, nulls dropped, and each value coerced to its documented type: where
+    the document says NUMBER, `"5"`, `5` and `5.0` are one value; where it says STRING, `5` and
+    `"5"` are.
+
+    Args:
+        arguments: as in `ApiCall`.
+        document: the API's document; without one, values stay as they are.
+
+    Returns:
+        A JSON value: an object, or the text of arguments that are none.
+    """
+    if isinstance(arguments, str):
+        return arguments.strip()
+    canonical = {}
+    for name in sorted(arguments):
+        value = arguments[name]
+        if value is None:
+            continue
+        parameter = document.parameter(name) if document else None
+        canonical[identifier(name) or name] = _coerce(value, parameter.json_type) if parameter else value
+    return canonical
+
+
+def call_key(call: ApiCall, document: Api | None) -> str:
+    """Give the identity of a call: the hash of its canonical form under `KEY_RULE`."""
+    canonical = {
+        "api": standardise(call.api),
+        "arguments": canonical_arguments(call.arguments, document),
+        "category": standardise(call.category),
+        "rule": KEY_RULE,
+        "tool": standardise(call.tool),
+    }
+    text = json.dumps(canonical, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,181 @@
+"""Cassettes: one YAML file per tool, in vcrpy's own format, so that plain vcrpy can play them.
+
+What toolreplay has to say of an interaction (which API call it answers, and for which
+instruction it was made) stands under `response.toolreplay`, the tool and its category under the
+top-level `metadata`: the two places where vcrpy keeps what it does not know.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sandbox.call import ApiCall
+from sandbox.errors import CorruptTape
+from sandbox.names import folder_name
+from sandbox.response import ERROR_TEXTS, ApiResponse, Provenance, StatusCode, status_of_http
+
+OBSERVATION_PROTOCOL = "observation"
+"""Marks an interaction whose body is a recorded observation, not an API's own HTTP answer."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One recorded HTTP interaction and the API call that it answers.
+
+    Attributes:
+        call: the call, as it was made.
+        request: vcrpy's request: `method`, `uri`, `body`, `headers`.
+        response: vcrpy's response: `status`, `headers`, `body`.
+        instruction: id of the instruction that the call was made for, if any.
+        status_code: ToolBench's code, where it was recorded rather than told by the HTTP status.
+    """
+
+    call: ApiCall
+    request: dict[str, Any]
+    response: dict[str, Any]
+    instruction: str | None = None
+    status_code: int | None = None
+
+    def api_response(self, provenance: Provenance = "recorded") -> ApiResponse:
+        """Read the interaction as ToolBench's error, body and code."""
+        raw = self.response["body"].get("string", "")
+        text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
+        if self.status_code is not None:
+            return ApiResponse(text, "", self.status_code, provenance, text=text)
+        try:
+            body = json.loads(text)
+        except ValueError:
+            body = text
+        code = status_of_http(self.response["status"]["code"], body)
+        return ApiResponse(body, ERROR_TEXTS.get(code, ""), code, provenance)
+
+    def to_interaction(self) -> dict[str, Any]:
+        """Give the interaction as it stands in a cassette."""
+        about: dict[str, Any] = {"api": self.call.api, "arguments": self.call.arguments}
+        if self.instruction is not None:
+            about["instruction"] = self.instruction
+        if self.status_code is not None:
+            about["protocol"] = OBSERVATION_PROTOCOL
+            about["status_code"] = self.status_code
+        return {"request": self.request, "response": {**self.response, "toolreplay": about}}
+
+    @classmethod
+    def from_interaction(
+        cls, interaction: dict[str, Any], category: str, tool: str
+    ) -> "Recording":
+        """Read an interaction.
+
+        Raises:
+            ValueError: it lacks a part; the message says which.
+        """
+        request, response = interaction.get("request"), interaction.get("response")
+        if not isinstance(request, dict) or not isinstance(response, dict):
+            raise ValueError("request or response is missing")
+        about = response.get("toolreplay")
+        if not isinstance(about, dict) or "api" not in about or "arguments" not in about:
+            raise ValueError("response.toolreplay does not say which API call this answers")
+        if not isinstance(about["arguments"], dict | str):
+            raise ValueError("response.toolreplay.arguments is neither an object nor a text")
+        code = about.get("status_code")
+        if code is not None and code not in StatusCode.__members__.values():
+            raise ValueError(f"response.toolreplay.status_code {code!r} is none of 0 to 12")
+        status, body = response.get("status"), response.get("body")
+        if not isinstance(status, dict) or not isinstance(status.get("code"), int):
+            raise ValueError("response.status.code is missing")
+        if not isinstance(body, dict):
+            raise ValueError("response.body is missing")
+        return cls(
+            ApiCall(category, tool, str(about["api"]), about["arguments"]),
+            request,
+            {name: value for name, value in response.items() if name != "toolreplay"},
+            about.get("instruction"),
+            code,
+        )
+
+
+def cassette_path(root: Path, category: str, tool: str) -> Path:
+    """Say where the recordings of a tool lie below `root`."""
+    return root / folder_name(category) / f"{folder_name(tool)}.yaml"
+
+
+def read_cassette(path: Path) -> list[Recording]:
+    """Read all recordings of a cassette, in the order of the file.
+
+    Raises:
+        CorruptTape: the file is no YAML, or an entry is incomplete; names the file and the line.
+    """
+    text = path.read_bytes()
+    try:
+        cassette = yaml.load(text, Loader=yaml.CSafeLoader)  # noqa: S506
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark else 1
+        raise _corrupt(path, line, getattr(error, "problem", None) or str(error)) from error
+    if not isinstance(cassette, dict) or not isinstance(cassette.get("interactions"), list):
+        raise _corrupt(path, 1, "no list of interactions")
+    about = cassette.get("metadata") or {}
+    if not isinstance(about, dict) or "category" not in about or "tool" not in about:
+        raise _corrupt(path, 1, "metadata does not name the category and the tool")
+    recordings = []
+    for number, interaction in enumerate(cassette["interactions"]):
+        try:
+            if not isinstance(interaction, dict):
+                raise ValueError("the entry is not a mapping")
+            recordings.append(
+                Recording.from_interaction(interaction, str(about["category"]), str(about["tool"]))
+            )
+        except ValueError as error:
+            raise _corrupt(path, _line_of_interaction(text, number), str(error)) from error
+    return recordings
+
+
+def write_cassette(path: Path, category: str, tool: str, recordings: Iterable[Recording]) -> None:
+    """Write a cassette whole: the old file stays until the new one is complete."""
+    header = {"version": 1, "metadata": {"category": category, "tool": tool}}
+    items = [recording.to_interaction() for recording in recordings]
+    text = yaml.dump(
+        {**header, "interactions": items},
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=100_000,
+    )
+    write_whole(path, text)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Put a text into a file so that a reader sees the old file or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with unfinished.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+
+
+class _Dumper(yaml.CSafeDumper):
+    """Writes repeated values out in full, so that no entry depends on another."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _corrupt(path: Path, line: int, problem: str) -> CorruptTape:
+    return CorruptTape(
+        f"{path}, line {line}: {problem}. Nothing was changed. Mend the entry there, restore the "
+        f"file from version control, or delete it and record its calls again."
+    )
+
+
+def _line_of_interaction(text: bytes, number: int) -> int:
+    document = yaml.compose(text, Loader=yaml.CSafeLoader)
+    for name, value in document.value if document else []:
+        if name.value == "interactions":
+            return int(value.value[number].start_mark.line) + 1
+    return 1

@@ -1,0 +1,96 @@
+"""Model calls: what a language model is asked, what it answers, and who can be asked."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+Message = dict[str, Any]
+"""A message in ToolBench's layout: `role` (system, user, assistant, function), `content`, and
+`function_call` (assistant) or `name` (function)."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a completion is drawn.
+
+    Attributes:
+        temperature: 0 takes the likeliest token always.
+        seed: seeds the draw where the temperature is above 0.
+        max_tokens: the longest completion.
+    """
+
+    temperature: float = 0.0
+    seed: int = 0
+    max_tokens: int = 256
+
+
+@dataclass(frozen=True)
+class CompletionRequest:
+    """One question to a model.
+
+    Attributes:
+        messages: the conversation so far.
+        functions: what the model may call, as OpenAI functions.
+        sampling: how to draw the answer.
+        instruction: id of the instruction that is being worked on.
+        order: how many completions were asked for that instruction before.
+    """
+
+    messages: list[Message]
+    functions: list[dict[str, Any]]
+    sampling: Sampling = field(default_factory=Sampling)
+    instruction: str = ""
+    order: int = 0
+
+    def key(self, model: str) -> str:
+        """Give the request's identity for a model: a hash over all that shapes the answer."""
+        asked = {
+            "functions": self.functions,
+            "messages": self.messages,
+            "model": model,
+            "sampling": asdict(self.sampling),
+        }
+        text = json.dumps(asked, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One answer of a model: a thought, a function call, or both.
+
+    Attributes:
+        content: the thought; None when the model only called a function.
+        function_call: `{"name", "arguments"}`, arguments being the text that the model wrote.
+        error_code: not 0 where the answer could not be parsed; a search prunes such a node.
+        prompt_tokens: tokens of the question, as the server counts them.
+        completion_tokens: tokens of the answer.
+    """
+
+    content: str | None
+    function_call: dict[str, str] | None = None
+    error_code: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def message(self) -> Message:
+        """Give the answer as an assistant's message."""
+        message: Message = {"role": "assistant", "content": self.content}
+        if self.function_call is not None:
+            message["function_call"] = dict(self.function_call)
+        return message
+
+
+class ChatModel(Protocol):
+    """Whoever answers completion requests; clients and the recorder alike."""
+
+    name: str
+
+    def complete(self, request: CompletionRequest) -> Completion:
+        """Answer a request.
+
+        Raises:
+            ModelFailed: the model could not be asked or refused.
+            UnrecordedCompletion: only recordings may answer, and none does.
+        """
+        ...

@@ -1,0 +1,40 @@
+"""Every error that toolreplay raises on purpose, in one hierarchy.
+
+Each message names the input that is wrong and what to do about it.
+
+ToolReplayError
+ ├─ BadInput            a file or a value that the user gave cannot be used
+ ├─ CorruptTape         a cassette, a completion file or the index is damaged
+ ├─ UnrecordedCall      an API call that no recording answers
+ ├─ UnrecordedCompletion  a model call that no recording answers
+ ├─ ModelFailed         a model's server refused or could not be reached
+ └─ NetworkRefused      something tried to open a connection in replay
+"""
+
+
+class ToolReplayError(Exception):
+    """The base of all errors that toolreplay raises on purpose."""
+
+
+class BadInput(ToolReplayError):
+    """A file or a value that the user gave cannot be used."""
+
+
+class CorruptTape(ToolReplayError):
+    """A cassette, a completion file or the index is damaged."""
+
+
+class UnrecordedCall(ToolReplayError):
+    """An API call that no recording answers."""
+
+
+class UnrecordedCompletion(ToolReplayError):
+    """A model call that no recording answers."""
+
+
+class ModelFailed(ToolReplayError):
+    """A model's server refused the request or could not be reached."""
+
+
+class NetworkRefused(ToolReplayError):
+    """Something tried to open a connection while the network was shut."""

@@ -1,0 +1,107 @@
+"""A model behind any server that speaks OpenAI's protocol."""
+
+import os
+from typing import Any, Literal, cast
+from urllib.parse import urlsplit
+
+from openai import OpenAI, OpenAIError
+
+from sandbox.chat import Completion, CompletionRequest, Message
+from sandbox.errors import ModelFailed
+
+ObservationRole = Literal["tool", "user"]
+"""The role that carries an observation; some servers' chat templates print no tool messages."""
+
+
+class OpenAIModel:
+    """Asks an OpenAI-compatible server through the `openai` package, with native tool calls.
+
+    Args:
+        name: the model's name at the server.
+        base_url: the server's address; by default `OPENAI_BASE_URL`, then OpenAI's own.
+        observation_role: how observations are sent.
+        timeout: seconds to wait for one answer.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str | None = None,
+        observation_role: ObservationRole = "tool",
+        timeout: float = 600.0,
+    ) -> None:
+        self.name = name
+        self._observation_role = observation_role
+        address = base_url or os.environ.get("OPENAI_BASE_URL")
+        key = os.environ.get("OPENAI_API_KEY") or ("none" if address else None)
+        try:
+            self._client = OpenAI(base_url=address, api_key=key, timeout=timeout, max_retries=4)
+        except OpenAIError as error:
+            raise ModelFailed(
+                "No key for OpenAI's own server: set OPENAI_API_KEY, or point OPENAI_BASE_URL (or "
+                "--base-url) at another server, or use --model recorded."
+            ) from error
+
+    @property
+    def host(self) -> str:
+        """The host that this model is reached at."""
+        return urlsplit(str(self._client.base_url)).hostname or ""
+
+    def complete(self, request: CompletionRequest) -> Completion:
+        """Ask the server.
+
+        Raises:
+            ModelFailed: it could not be reached, or refused; names the address and the model.
+        """
+        sampling = request.sampling
+        try:
+            answer = self._client.chat.completions.create(
+                model=self.name,
+                messages=cast(Any, self._messages(request.messages)),
+                tools=cast(Any, [{"type": "function", "function": f} for f in request.functions]),
+                tool_choice="auto",
+                temperature=sampling.temperature,
+                seed=sampling.seed,
+                max_tokens=sampling.max_tokens,
+            )
+        except OpenAIError as error:
+            raise ModelFailed(
+                f"The model {self.name} at {self._client.base_url} did not answer for instruction "
+                f"{request.instruction}: {type(error).__name__}: {error}. What was answered before "
+                f"is on the tape: run the same command again to go on."
+            ) from error
+        message = answer.choices[0].message
+        call = next((c for c in message.tool_calls or [] if c.type == "function"), None)
+        usage = answer.usage
+        return Completion(
+            content=message.content or None,
+            function_call=(
+                {"name": call.function.name, "arguments": call.function.arguments} if call else None
+            ),
+            prompt_tokens=usage.prompt_tokens if usage else 0,
+            completion_tokens=usage.completion_tokens if usage else 0,
+        )
+
+    def _messages(self, messages: list[Message]) -> list[dict[str, Any]]:
+        """Turn ToolBench's message layout into OpenAI's tool calls and tool messages."""
+        turned: list[dict[str, Any]] = []
+        for place, message in enumerate(messages):
+            if message["role"] == "function":
+                turned.append(self._observation(message, f"call_{place - 1}"))
+            elif "function_call" in message:
+                call = {"id": f"call_{place}", "type": "function"}
+                turned.append(
+                    {
+                        "role": "assistant",
+                        "content": message["content"],
+                        "tool_calls": [{**call, "function": message["function_call"]}],
+                    }
+                )
+            else:
+                turned.append({"role": message["role"], "content": message["content"] or ""})
+        return turned
+
+    def _observation(self, message: Message, call_id: str) -> dict[str, Any]:
+        if self._observation_role == "user":
+            return {"role": "user", "content": f"{message['name']} returned:\n{message['content']}"}
+        return {"role": "tool", "tool_call_id": call_id, "content": message["content"]}

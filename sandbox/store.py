@@ -1,0 +1,204 @@
+"""The index of a world: a SQLite database that can be deleted and is rebuilt from the files."""
+
+import difflib
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import sqlite_utils
+
+from sandbox.call import KEY_RULE, ApiCall, call_key, canonical_arguments
+from sandbox.cassette import Recording, read_cassette
+from sandbox.catalogue import Catalogue
+from sandbox.errors import CorruptTape
+from sandbox.names import standardise
+from sandbox.response import ApiResponse
+
+SCHEMA = 1
+"""The version of the tables below; an index of another version is rebuilt."""
+
+NEAREST_CANDIDATES = 500
+"""Recordings of an API that are looked at for the nearest ones."""
+
+
+class Store:
+    """Recorded responses by call key.
+
+    Args:
+        world: the world's directory.
+        catalogue: its documents, whose types are part of the key rule.
+
+    Raises:
+        CorruptTape: a cassette or the database is damaged.
+    """
+
+    def __init__(self, world: Path, catalogue: Catalogue) -> None:
+        self.path = world / "world.db"
+        self._world = world
+        self._catalogue = catalogue
+        self._lock = threading.Lock()
+        self._db = self._open()
+
+    def find(self, key: str, instruction: str | None = None) -> list[ApiResponse]:
+        """Give all recordings of a call, in the order in which they were made.
+
+        Args:
+            key: the call's key.
+            instruction: where some recordings were made for this instruction, only those count.
+        """
+        rows = self._rows(
+            "select id, instruction, response from recordings where key = ? order by id", [key]
+        )
+        own = [row for row in rows if instruction is not None and row[1] == instruction]
+        return [self._response(row) for row in own or rows]
+
+    def nearest(self, call: ApiCall, limit: int = 3) -> list[ApiCall]:
+        """Give the recorded calls most like a call: same API first, then same tool."""
+        rows = self._rows(
+            "select category, tool, api, arguments from recordings where tool_name = ? "
+            "order by api_name = ? desc, id limit ?",
+            [standardise(call.tool), standardise(call.api), NEAREST_CANDIDATES],
+        )
+        wanted = _comparable(call)
+        calls = {str(near): near for near in (ApiCall(*r[:3], json.loads(r[3])) for r in rows)}
+        same_api = standardise(call.api)
+
+        def likeness(near: ApiCall) -> tuple[bool, float]:
+            ratio = difflib.SequenceMatcher(None, wanted, _comparable(near)).ratio()
+            return standardise(near.api) == same_api, ratio
+
+        return sorted(calls.values(), key=likeness, reverse=True)[:limit]
+
+    def counts(self) -> list[dict[str, Any]]:
+        """Count recordings and distinct calls per category."""
+        rows = self._rows(
+            "select category, count(distinct tool), count(distinct tool || '/' || api), "
+            "count(distinct key), count(*) from recordings group by category order by category", []
+        )
+        names = ("category", "tools", "apis", "calls", "recordings")
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.conn.close()
+
+    def _rows(self, query: str, arguments: list[Any]) -> list[Any]:
+        try:
+            with self._lock:
+                return self._db.conn.execute(query, arguments).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise self._damaged(str(error)) from error
+
+    def _response(self, row: tuple[int, str | None, str]) -> ApiResponse:
+        try:
+            return ApiResponse(**json.loads(row[2]))
+        except (ValueError, TypeError) as error:
+            raise self._damaged(f"recordings, row {row[0]}: {error}") from error
+
+    def _damaged(self, problem: str) -> CorruptTape:
+        return CorruptTape(
+            f"{self.path}: the index is damaged ({problem}). It holds nothing of its own: delete "
+            f"it, and the next command rebuilds it from the cassettes."
+        )
+
+    def _open(self) -> sqlite_utils.Database:
+        sources = self._sources()
+        if self.path.exists():
+            try:
+                if self._is_current(sources):
+                    return sqlite_utils.Database(_connect(self.path))
+            except sqlite3.DatabaseError as error:
+                raise self._damaged(str(error)) from error
+        return self._build(sources)
+
+    def _sources(self) -> dict[str, str]:
+        """What the index was made from: each file with its size and time of change."""
+        files = sorted((self._world / "recorded").glob("*/*.yaml"))
+        files += sorted((self._world / "tools").glob("*/*.json"))
+        marks = {"rules": f"schema {SCHEMA}, key {KEY_RULE}"}
+        for path in files:
+            stat = path.stat()
+            marks[str(path.relative_to(self._world))] = f"{stat.st_size} {stat.st_mtime_ns}"
+        return marks
+
+    def _is_current(self, sources: dict[str, str]) -> bool:
+        connection = _connect(self.path)
+        try:
+            return dict(connection.execute("select name, mark from sources")) == sources
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):
+                return False
+            raise
+        finally:
+            connection.close()
+
+    def _build(self, sources: dict[str, str]) -> sqlite_utils.Database:
+        unfinished = self.path.with_name(f".world.db.{os.getpid()}.{threading.get_ident()}")
+        try:
+            self._fill(sqlite_utils.Database(_connect(unfinished)), sources).conn.close()
+            unfinished.replace(self.path)
+            return sqlite_utils.Database(_connect(self.path))
+        except (PermissionError, sqlite3.OperationalError):
+            return self._fill(sqlite_utils.Database(_connect(":memory:")), sources)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    def _fill(
+        self, db: sqlite_utils.Database, sources: dict[str, str]
+    ) -> sqlite_utils.Database:
+        recordings = db.table("recordings")
+        recordings.create(
+            {
+                "id": int,
+                "key": str,
+                "instruction": str,
+                "category": str,
+                "tool": str,
+                "tool_name": str,
+                "api": str,
+                "api_name": str,
+                "arguments": str,
+                "response": str,
+                "file": str,
+            },
+            pk="id",
+        )
+        recordings.insert_all(self._recording_rows())
+        recordings.create_index(["key"])
+        recordings.create_index(["tool_name", "api_name"])
+        db.table("sources").insert_all({"name": n, "mark": m} for n, m in sources.items())
+        return db
+
+    def _recording_rows(self) -> Iterator[dict[str, Any]]:
+        for path in sorted((self._world / "recorded").glob("*/*.yaml")):
+            yield from self._rows_of(read_cassette(path), str(path.relative_to(self._world)))
+
+    def _rows_of(self, recordings: Iterable[Recording], file: str) -> Iterator[dict[str, Any]]:
+        for recording in recordings:
+            call = recording.call
+            found = self._catalogue.find(call.tool, call.api, call.category)
+            yield {
+                "key": call_key(call, found[1] if found else None),
+                "instruction": recording.instruction,
+                "category": call.category,
+                "tool": call.tool,
+                "tool_name": standardise(call.tool),
+                "api": call.api,
+                "api_name": standardise(call.api),
+                "arguments": json.dumps(call.arguments, ensure_ascii=False),
+                "response": json.dumps(asdict(recording.api_response()), ensure_ascii=False),
+                "file": file,
+            }
+
+
+def _connect(path: Path | str) -> sqlite3.Connection:
+    return sqlite3.connect(path, check_same_thread=False)
+
+
+def _comparable(call: ApiCall) -> str:
+    return json.dumps(canonical_arguments(call.arguments, None), ensure_ascii=False, sort_keys=True)

@@ -1,0 +1,408 @@
+"""Import of what the ToolBench family publishes: solution trees and query files.
+
+A published tree holds a whole search: the functions that were offered, every completion, every
+call and what came back. From it come documents (as far as a function tells), recordings that
+belong to the tree's instruction, and the model's completions in the order in which they were
+made. A query file brings instructions, and with their API lists a catalogue.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sandbox.call import ApiCall
+from sandbox.cassette import Recording, cassette_path, write_cassette, write_whole
+from sandbox.catalogue import Catalogue, tool_of_entry
+from sandbox.chat import Completion
+from sandbox.completions import RecordedCompletion, write_completions
+from sandbox.errors import BadInput
+from sandbox.names import folder_name, standardise
+from sandbox.response import StatusCode
+from sandbox.world import World, create_world
+
+UNKNOWN_CATEGORY = "Unknown"
+"""The category of tools that a tree knows as functions only."""
+
+UNKNOWN_URL = "https://unknown.invalid/"
+"""The URL of APIs that a tree knows as functions only; `.invalid` never resolves (RFC 2606)."""
+
+INSTRUCTIONS_FILE = "toolbench.json"
+"""The query file that the imported trees' instructions go to."""
+
+_PARAMETER_TYPES = {
+    "integer": "NUMBER",
+    "number": "NUMBER",
+    "boolean": "BOOLEAN",
+    "array": "ARRAY",
+    "object": "OBJECT",
+}
+_TOOL = re.compile(r'^This is the subfunction for tool "([^"]*)"')
+_ABOUT = re.compile(r'The description of this function is: "(.*)"\Z', re.DOTALL)
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Imported:
+    """What an import brought in, and what it left out.
+
+    Attributes:
+        trees: solution trees.
+        completions: model answers on the tape.
+        recordings: API calls on the tape.
+        query_files: query files.
+        instructions: instructions in them.
+        skipped: files that hold neither, with the reason.
+    """
+
+    trees: int = 0
+    completions: int = 0
+    recordings: int = 0
+    query_files: int = 0
+    instructions: int = 0
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+def import_toolbench(source: Path, into: Path) -> Imported:
+    """Bring all trees and query files below a folder into a world.
+
+    Args:
+        source: a folder of ToolBench's data, or a single file.
+        into: the world's directory; made where missing.
+
+    Returns:
+        What was found.
+
+    Raises:
+        BadInput: there is nothing to import, or the world has other data already.
+    """
+    files = [source] if source.is_file() else sorted(source.rglob("*.json"))
+    trees: list[Tree] = []
+    queries: dict[Path, list[Json]] = {}
+    imported = Imported()
+    for path in files:
+        content = _read(path, imported)
+        if _is_tree(content):
+            trees.append(Tree.of(path, content))
+        elif isinstance(content, list) and content and all(_is_query(entry) for entry in content):
+            queries[path] = content
+        elif content is not None:
+            imported.skipped[str(path)] = _why_skipped(content)
+    if not trees and not queries:
+        raise BadInput(
+            f"{source}: no solution trees and no query files here. Point at a folder that holds "
+            f"ToolBench's answers (<set>/<id>_<model>_<method>.json) or its query files."
+        )
+    if (into / "recorded").exists() or (into / "completions").exists():
+        raise BadInput(f"{into} has recordings already: import into a new directory.")
+    world = create_world(
+        into,
+        into.resolve().name,
+        "ToolBench",
+        {"placeholders": {"category": UNKNOWN_CATEGORY, "url": UNKNOWN_URL}},
+    )
+    _write_trees(world, _distinct(trees), imported)
+    _write_queries(world, queries, imported)
+    return imported
+
+
+def _read(path: Path, imported: Imported) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        imported.skipped[str(path)] = f"not JSON ({error})"
+        return None
+
+
+def _is_tree(content: Any) -> bool:
+    if not isinstance(content, dict) or not {"tree", "answer_generation"} <= content.keys():
+        return False
+    return not content.get("forward_args", {}).get("with_filter")
+
+
+def _is_query(entry: Any) -> bool:
+    return isinstance(entry, dict) and "query" in entry and "query_id" in entry
+
+
+def _why_skipped(content: Any) -> str:
+    if isinstance(content, dict) and "trys" in content:
+        return "a ReACT answer: it has attempts, no tree"
+    if isinstance(content, dict) and "tree" in content:
+        return "a ranked search (with_filter): its rankings were not published"
+    return "neither a solution tree nor a query file"
+
+
+@dataclass
+class Tree:
+    """One published search.
+
+    Attributes:
+        path: its file.
+        set_name: the answer folder's name.
+        query_id: the file name's first part.
+        model: the file name's second part.
+        content: the file.
+    """
+
+    path: Path
+    set_name: str
+    query_id: int | str
+    model: str
+    content: Json
+
+    @classmethod
+    def of(cls, path: Path, content: Json) -> "Tree":
+        """Take set, id and model from the file's path (`<set>/<id>_<model>_<method>.json`)."""
+        query_id, _, rest = path.stem.partition("_")
+        model = re.split(r"_?(?:DFS|CoT)", rest, maxsplit=1)[0] or "unknown"
+        number = int(query_id) if re.fullmatch(r"0|[1-9]\d*", query_id) else query_id
+        return cls(path, path.resolve().parent.name, number, model, content)
+
+    @property
+    def instruction(self) -> str:
+        """The id of the tree's instruction."""
+        return f"{self.set_name}/{self.query_id}"
+
+    @property
+    def root(self) -> Json:
+        """The tree's root node."""
+        root: Json = self.content["tree"]["tree"]
+        return root
+
+    @property
+    def functions(self) -> list[Json]:
+        """The functions that were offered, Finish left out."""
+        offered = self.content["answer_generation"]["function"]
+        return [function for function in offered if function["name"] != "Finish"]
+
+    def api_list(self) -> list[Json]:
+        """Give the offered functions as the `api_list` of a query."""
+        return [_entry_of(function) for function in self.functions]
+
+    def completions(self) -> Iterator[RecordedCompletion]:
+        """Give the model's answers in the order in which they were made."""
+        for order, step in enumerate(_steps(self.root)):
+            yield RecordedCompletion(self.model, "", self.instruction, order, _completion(step))
+
+    def recordings(self) -> Iterator[Recording]:
+        """Give the API calls in the order in which they were made, with what came back."""
+        entries = {function["name"]: _entry_of(function) for function in self.functions}
+        for step in _steps(self.root):
+            if len(step) > 1 and step[-2]["description"] != "Finish":
+                yield self._recording(entries, step[-2]["description"], step[-1])
+
+    def _recording(self, entries: dict[str, Json], name: str, node: Json) -> Recording:
+        entry = entries.get(name)
+        if entry is None and name:
+            entry = next((e for full, e in entries.items() if full.endswith(name)), None)
+        call = (
+            ApiCall(
+                entry["category_name"],
+                entry["tool_name"],
+                entry["api_name"],
+                _arguments(node["description"]),
+            )
+            if entry
+            else ApiCall("", "", name, _arguments(node["description"]))
+        )
+        request = {
+            "body": json.dumps({"function": name, "arguments": node["description"]}),
+            "headers": {"content-type": ["application/json"]},
+            "method": "POST",
+            "uri": UNKNOWN_URL,
+        }
+        response = {
+            "body": {"string": node.get("observation", "")},
+            "headers": {"content-type": ["application/json"]},
+            "status": {"code": 200, "message": "OK"},
+        }
+        code = node.get("observation_code", 0)
+        return Recording(call, request, response, self.instruction, code)
+
+    def to_instruction(self) -> Json:
+        """Give the tree's instruction, with the bounds that its search had."""
+        return {
+            "query": self.content["answer_generation"].get("query", ""),
+            "query_id": self.query_id,
+            "set": self.set_name,
+            "api_list": self.api_list(),
+            "as_recorded": {
+                "model": self.model,
+                "forward_args": self.content["forward_args"],
+                "depth_limit_back_up": depth_limit_back_up(self.content),
+            },
+        }
+
+
+def depth_limit_back_up(content: Json) -> int:
+    """Find how many decisions a published search goes back at its depth limit: one or two.
+
+    A path that reached the limit shows it: after going back one decision, its father gets another
+    child if it may have one; after two, it does not. Where no path can tell (each was the last
+    that its father might have), one is taken, as in ToolBench's code.
+    """
+    last = max(int(node["expand_num"]) for node, _ in _expanded(content["tree"]["tree"]))
+    for node, siblings in _expanded(content["tree"]["tree"]):
+        reached = node["pruned"] and node.get("observation_code") != StatusCode.GAVE_UP
+        if not reached or node["expand_num"] == last:
+            continue
+        if siblings[-1] is not node:
+            return 1
+        if len(siblings) < content["forward_args"]["tree_beam_size"]:
+            return 2
+    return 1
+
+
+def _expanded(root: Json) -> Iterator[tuple[Json, list[Json]]]:
+    """Give each node that the search went on from, with the last nodes of its siblings' steps."""
+    for steps in _children(root):
+        ends = [step[-1] for step in steps]
+        for end in ends:
+            yield end, ends
+
+
+def _children(node: Json) -> Iterator[list[list[Json]]]:
+    """Give, for a node and each below that was expanded, the steps that lead to its children."""
+    steps = [_step(child) for child in node["children"]]
+    yield steps
+    for step in steps:
+        yield from _children(step[-1])
+
+
+def _step(node: Json) -> list[Json]:
+    """Give the nodes that one completion made: thought, action and action input, where present.
+
+    A thought that was expanded on its own (its `expand_num` is set) is a completion of its own.
+    """
+    step = [node]
+    while (
+        step[-1]["node_type"] != "Action Input"
+        and step[-1]["children"]
+        and not (step[-1]["node_type"] == "Thought" and step[-1]["expand_num"])
+    ):
+        step.append(step[-1]["children"][0])
+    return step
+
+
+def _steps(root: Json) -> Iterator[list[Json]]:
+    """Give all steps in the order in which they were made: each before its children's."""
+    for child in root["children"]:
+        step = _step(child)
+        yield step
+        yield from _steps(step[-1])
+
+
+def _completion(step: list[Json]) -> Completion:
+    first, last = step[0], step[-1]
+    called = last["node_type"] == "Action Input"
+    return Completion(
+        content=first["description"] if first["node_type"] == "Thought" else None,
+        function_call=(
+            {"name": step[-2]["description"], "arguments": last["description"]} if called else None
+        ),
+        error_code=0 if called else first.get("observation_code") or 0,
+    )
+
+
+def _arguments(text: str) -> Json | str:
+    try:
+        value = json.loads(text or "{}", strict=False)
+    except (ValueError, RecursionError):
+        return text
+    return value if isinstance(value, dict) else text
+
+
+def _entry_of(function: Json) -> Json:
+    """Turn a function back into a document, as far as it tells."""
+    described = function.get("description", "")
+    named = _TOOL.match(described)
+    name = function["name"]
+    if named and name.endswith(f"_for_{named[1]}"):
+        tool, api = named[1], name.removesuffix(f"_for_{named[1]}")
+    else:
+        tool, api = "unknown", name
+    about = _ABOUT.search(described)
+    schema = function["parameters"]
+    required = schema.get("required", [])
+    parameters = {
+        parameter: _parameter_of(parameter, about)
+        for parameter, about in schema.get("properties", {}).items()
+    }
+    return {
+        "category_name": UNKNOWN_CATEGORY,
+        "tool_name": tool,
+        "api_name": api,
+        "api_description": about[1] if about else described,
+        "required_parameters": [parameters[name] for name in parameters if name in required],
+        "optional_parameters": [parameters[name] for name in parameters if name not in required],
+        "url": UNKNOWN_URL,
+        "function_name": name,
+    }
+
+
+def _parameter_of(name: str, schema: Json) -> Json:
+    return {
+        "name": name,
+        "type": _PARAMETER_TYPES.get(schema.get("type", ""), "STRING"),
+        "description": schema.get("description", ""),
+        "default": schema.get("example_value", ""),
+    }
+
+
+def _distinct(trees: list[Tree]) -> list[Tree]:
+    """Keep trees of different models apart where they share set and id."""
+    taken = Counter(tree.instruction for tree in trees)
+    for tree in trees:
+        if taken[tree.instruction] > 1:
+            tree.set_name = f"{tree.set_name}_{tree.model}"
+    repeated = [i for i, n in Counter(tree.instruction for tree in trees).items() if n > 1]
+    if repeated:
+        raise BadInput(f"Two trees have the same set, id and model: {', '.join(repeated)}.")
+    return trees
+
+
+def _write_trees(world: World, trees: list[Tree], imported: Imported) -> None:
+    if not trees:
+        return
+    instructions = [tree.to_instruction() for tree in trees]
+    Catalogue.from_api_list(e for i in instructions for e in i["api_list"]).write(
+        world.path / "tools"
+    )
+    cassettes: dict[tuple[str, str], list[Recording]] = {}
+    for recording in (r for tree in trees for r in tree.recordings()):
+        place = (recording.call.category, recording.call.tool)
+        cassettes.setdefault(place, []).append(recording)
+        imported.recordings += 1
+    for (category, tool), recordings in sorted(cassettes.items()):
+        path = cassette_path(world.path / "recorded", category, tool)
+        ordered = sorted(recordings, key=lambda r: (standardise(r.call.api), r.instruction or ""))
+        write_cassette(path, category, tool, ordered)
+    for model in sorted({tree.model for tree in trees}):
+        answers = [c for tree in trees if tree.model == model for c in tree.completions()]
+        write_completions(world.path / "completions" / f"{folder_name(model)}.jsonl", answers)
+        imported.completions += len(answers)
+    _write_instructions(world.path / "instructions" / INSTRUCTIONS_FILE, instructions)
+    imported.trees = len(trees)
+
+
+def _write_queries(world: World, queries: dict[Path, list[Json]], imported: Imported) -> None:
+    catalogue = Catalogue()
+    stems = Counter(path.stem for path in queries)
+    for path, entries in queries.items():
+        for entry in (api for query in entries for api in query.get("api_list", [])):
+            if "method" in entry or "required_parameters" in entry:
+                catalogue.add(tool_of_entry(entry))
+        alone = stems[path.stem] == 1 and path.name != INSTRUCTIONS_FILE
+        name = path.name if alone else f"{path.resolve().parent.name}_{path.name}"
+        _write_instructions(world.path / "instructions" / name, entries)
+        imported.query_files += 1
+        imported.instructions += len(entries)
+    catalogue.write(world.path / "tools")
+
+
+def _write_instructions(path: Path, instructions: list[Json]) -> None:
+    write_whole(path, json.dumps(instructions, ensure_ascii=False, indent=1) + "\n")

@@ -1,0 +1,171 @@
+"""A world: a directory of documents, instructions and recordings, and the calls made in it."""
+
+import hashlib
+import json
+import shlex
+from collections import Counter
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from sandbox.call import KEY_RULE, ApiCall, call_key
+from sandbox.catalogue import Catalogue
+from sandbox.completions import CompletionTape
+from sandbox.errors import BadInput, UnrecordedCall
+from sandbox.response import ApiResponse
+from sandbox.store import Store
+from sandbox.tool import Api
+
+FORMAT = 1
+"""The version of the directory's layout."""
+
+
+class World:
+    """A world on disk, opened in `replay`: recordings answer, the network is not used.
+
+    Args:
+        path: the directory.
+
+    Raises:
+        BadInput: there is no world at that path, or one of a newer format.
+        CorruptTape: a cassette, the completions or the index is damaged.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.about = _read_about(self.path)
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """All tools of the world."""
+        return Catalogue.read(self.path / "tools")
+
+    @cached_property
+    def store(self) -> Store:
+        """The index of recorded responses."""
+        return Store(self.path, self.catalogue)
+
+    @cached_property
+    def completions(self) -> CompletionTape:
+        """The tape of model calls."""
+        return CompletionTape(self.path / "completions")
+
+    @cached_property
+    def hash(self) -> str:
+        """The world's identity: a hash over documents, instructions and recordings."""
+        digest = hashlib.sha256(f"key rule {KEY_RULE}\n".encode())
+        for folder in ("tools", "instructions", "recorded"):
+            for path in sorted(p for p in (self.path / folder).rglob("*") if p.is_file()):
+                content = hashlib.sha256(path.read_bytes()).hexdigest()
+                digest.update(f"{path.relative_to(self.path).as_posix()} {content}\n".encode())
+        return digest.hexdigest()
+
+    def session(self, instruction: str | None = None) -> "Session":
+        """Start the calls of one instruction: its own recordings first, repeats counted."""
+        return Session(self, instruction)
+
+    def call(self, call: ApiCall) -> ApiResponse:
+        """Answer a single call from its first recording.
+
+        Raises:
+            UnrecordedCall: no recording answers it.
+        """
+        return self.session().call(call)
+
+    def key(self, call: ApiCall) -> str:
+        """Give the key of a call, by the document that this world has of its API."""
+        return call_key(call, self._document(call))
+
+    def unrecorded(self, call: ApiCall) -> UnrecordedCall:
+        """Say that no recording answers a call, which ones come near, and how to record it."""
+        near = [f"  {call}" for call in self.store.nearest(call)]
+        nearest = "\n".join(["Nearest recorded calls:", *near] if near else ["Nothing is recorded "
+            "of this tool."])
+        line = json.dumps(call_line(call), ensure_ascii=False, sort_keys=True)
+        command = f"echo {shlex.quote(line)} | toolreplay record {self.path} --calls -"
+        return UnrecordedCall(f"Not recorded: {call}\n{nearest}\nTo record it:\n  {command}")
+
+    def _document(self, call: ApiCall) -> Api | None:
+        found = self.catalogue.find(call.tool, call.api, call.category)
+        return found[1] if found else None
+
+
+class Session:
+    """The API calls of one instruction, in the order in which they are made.
+
+    Where a call was recorded several times, the n-th time it is made in a session gives the n-th
+    recording, then the last one; no other session counts, however many run at once.
+    """
+
+    def __init__(self, world: World, instruction: str | None) -> None:
+        self._world = world
+        self._instruction = instruction
+        self._made: Counter[str] = Counter()
+
+    def call(self, call: ApiCall) -> ApiResponse:
+        """Answer a call from its recordings.
+
+        Raises:
+            UnrecordedCall: no recording answers it; names the nearest and how to record it.
+        """
+        key = self._world.key(call)
+        recordings = self._world.store.find(key, self._instruction)
+        if not recordings:
+            raise self._world.unrecorded(call)
+        made = self._made[key]
+        self._made[key] += 1
+        return recordings[min(made, len(recordings) - 1)]
+
+
+def call_line(call: ApiCall) -> dict[str, Any]:
+    """Give a call as it stands in a file of calls, one JSON object a line."""
+    return {
+        "category": call.category,
+        "tool": call.tool,
+        "api": call.api,
+        "arguments": call.arguments,
+    }
+
+
+def create_world(path: Path, name: str, source: str, notes: dict[str, Any] | None = None) -> World:
+    """Make a new world, or open the one that is there.
+
+    Args:
+        path: its directory; made where missing.
+        name: what to call it.
+        source: where its data comes from.
+        notes: further fields of `world.json`.
+    """
+    if not (path / "world.json").exists():
+        path.mkdir(parents=True, exist_ok=True)
+        about = {
+            "name": name,
+            "source": source,
+            "format": FORMAT,
+            "rules": {"key": KEY_RULE},
+            **(notes or {}),
+        }
+        text = json.dumps(about, ensure_ascii=False, indent=2)
+        (path / "world.json").write_text(text + "\n", encoding="utf-8")
+    return World(path)
+
+
+def _read_about(path: Path) -> dict[str, Any]:
+    file = path / "world.json"
+    try:
+        about = json.loads(file.read_bytes())
+    except FileNotFoundError as error:
+        raise BadInput(
+            f"{path} is no world: it has no world.json. Import one with "
+            f"toolreplay world import toolbench PATH --into {path}"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{file}: cannot be read ({error}).") from error
+    if not isinstance(about, dict) or not isinstance(about.get("format"), int):
+        raise BadInput(f"{file}: not a world's description: it lacks a format number.")
+    if about["format"] > FORMAT:
+        raise BadInput(
+            f"{file}: format {about['format']} is newer than this toolreplay knows ({FORMAT}). "
+            f"Upgrade toolreplay."
+        )
+    return about

@@ -1,0 +1,1 @@
+"""Search: prompts, search methods, and running many instructions."""

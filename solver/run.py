@@ -1,0 +1,205 @@
+"""Runs: a method and a model over many instructions, into a directory that can be continued."""
+
+import importlib.metadata
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sandbox.call import KEY_RULE, ApiCall
+from sandbox.cassette import write_whole
+from sandbox.chat import ChatModel
+from sandbox.errors import BadInput
+from sandbox.instruction import Instruction
+from sandbox.names import folder_name
+from sandbox.response import OBSERVATION_LIMIT
+from sandbox.tool import Api, Tool
+from sandbox.world import World, call_line
+from solver.environment import Environment
+from solver.method import Method
+from solver.search import Drawing
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run is made with; equal settings in equal worlds give equal bytes.
+
+    Attributes:
+        method: how to search; None takes each instruction's own recorded bounds.
+        drawing: how completions are drawn.
+        observation_limit: characters of an observation that the model is shown.
+        strict: stop at the first call that is not recorded.
+    """
+
+    method: Method | None
+    drawing: Drawing = Drawing()
+    observation_limit: int = OBSERVATION_LIMIT
+    strict: bool = False
+
+
+class Run:
+    """A run directory: `run.json`, `answers/<set>/<query id>_<method>.json`, `unrecorded.jsonl`.
+
+    Args:
+        path: the directory; made where missing.
+        world: the world that answers.
+        model: decides.
+        settings: how to search.
+
+    Raises:
+        BadInput: the directory holds a run that was made otherwise.
+    """
+
+    def __init__(self, path: Path, world: World, model: ChatModel, settings: Settings) -> None:
+        self.path = path
+        self._world = world
+        self._model = model
+        self._settings = settings
+
+    def solve(
+        self, instructions: Sequence[Instruction], workers: int = 1
+    ) -> Iterator[Instruction]:
+        """Solve instructions that have no answer in the directory yet.
+
+        Args:
+            instructions: all instructions of the run.
+            workers: how many to solve at once; what is written does not depend on it.
+
+        Yields:
+            Each instruction when its answer is on disk; those that were solved before come first.
+        """
+        self._begin(instructions)
+        offered = {i.id: self._apis(i) for i in instructions}
+        open_ones = []
+        for instruction in instructions:
+            if self._answer_path(instruction).exists():
+                yield instruction
+            else:
+                open_ones.append(instruction)
+        self._world.store.counts()
+        with ThreadPoolExecutor(max_workers=workers) as pool:
+            futures = {pool.submit(self._solve, i, offered[i.id]): i for i in open_ones}
+            try:
+                for future in as_completed(futures):
+                    future.result()
+                    yield futures[future]
+            finally:
+                pool.shutdown(cancel_futures=True)
+        self._gather_unrecorded(instructions)
+
+    def _begin(self, instructions: Sequence[Instruction]) -> None:
+        described = json.dumps(self._description(instructions), ensure_ascii=False, indent=2) + "\n"
+        file = self.path / "run.json"
+        if file.exists() and file.read_text(encoding="utf-8") != described:
+            raise BadInput(
+                f"{self.path} holds a run that was made otherwise ({_differences(file, described)})."
+                f" Give --out another directory, or delete this one."
+            )
+        for unfinished in self.path.rglob(".*.part"):
+            unfinished.unlink()
+        write_whole(file, described)
+
+    def _description(self, instructions: Sequence[Instruction]) -> dict[str, Any]:
+        method = self._settings.method
+        return {
+            "world": self._world.about["name"],
+            "world_hash": self._world.hash,
+            "model": self._model.name,
+            "method": method.toolbench_name if method else "as recorded",
+            "settings": {
+                "limits": asdict(method.limits) if method else None,
+                "drawing": asdict(self._settings.drawing),
+                "observation_limit": self._settings.observation_limit,
+                "strict": self._settings.strict,
+            },
+            "instructions": [instruction.id for instruction in instructions],
+            "versions": {
+                "toolreplay": importlib.metadata.version("toolreplay"),
+                "key_rule": KEY_RULE,
+            },
+        }
+
+    def _method(self, instruction: Instruction) -> Method:
+        return self._settings.method or Method.as_recorded(instruction)
+
+    def _answer_path(self, instruction: Instruction) -> Path:
+        name = f"{folder_name(str(instruction.query_id))}_{self._method(instruction).toolbench_name}"
+        return self.path / "answers" / folder_name(instruction.set_name) / f"{name}.json"
+
+    def _apis(self, instruction: Instruction) -> list[tuple[Tool, Api]]:
+        """The APIs that an instruction offers, from the world's documents."""
+        found = []
+        for entry in instruction.api_list:
+            names = (entry["tool_name"], entry["api_name"], entry.get("category_name", ""))
+            api = self._world.catalogue.find(*names)
+            if api is None:
+                raise BadInput(
+                    f"Instruction {instruction.id} offers the API {names[1]!r} of the tool "
+                    f"{names[0]!r}, which {self._world.path} has no document of."
+                )
+            found.append(api)
+        if not found:
+            raise BadInput(f"Instruction {instruction.id} offers no APIs: its api_list is empty.")
+        return found
+
+    def _solve(self, instruction: Instruction, apis: list[tuple[Tool, Api]]) -> None:
+        environment = Environment(
+            apis,
+            self._world.session(instruction.id),
+            self._settings.observation_limit,
+            self._settings.strict,
+        )
+        method = self._method(instruction)
+        answer = method.solve(instruction, self._model, environment, self._settings.drawing)
+        text = json.dumps(answer, ensure_ascii=False, indent=1)
+        write_whole(self._answer_path(instruction), text + "\n")
+
+    def _gather_unrecorded(self, instructions: Sequence[Instruction]) -> None:
+        """List the calls that no recording answered, ready for `toolreplay record --calls`."""
+        calls: dict[str, ApiCall] = {}
+        for instruction in instructions:
+            environment = Environment(self._apis(instruction), self._world.session())
+            answer = json.loads(self._answer_path(instruction).read_bytes())
+            for name, arguments in unrecorded_steps(answer):
+                call = environment.call_of(name, arguments)
+                if call is not None:
+                    calls[self._world.key(call)] = call
+        lines = sorted(json.dumps(call_line(c), ensure_ascii=False) for c in calls.values())
+        write_whole(self.path / "unrecorded.jsonl", "".join(line + "\n" for line in lines))
+
+
+def unrecorded_steps(answer: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give function name and arguments of each call in an answer that nothing could answer."""
+    for above, node in steps(answer):
+        if node.get("provenance") == "unrecorded":
+            yield above["description"], node["description"]
+
+
+def steps(answer: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Give each function call of an answer: its Action node and its Action Input node."""
+    if "tree" in answer:
+        yield from _steps_below(answer["tree"]["tree"])
+    for attempt in answer.get("trys", []):
+        chain = attempt["chain"]
+        for above, node in zip(chain, chain[1:], strict=False):
+            if node["node_type"] == "Action Input":
+                yield above, node
+
+
+def _steps_below(node: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    for child in node["children"]:
+        if child["node_type"] == "Action Input":
+            yield node, child
+        yield from _steps_below(child)
+
+
+def _differences(file: Path, described: str) -> str:
+    """Name the fields in which a run's description differs from another."""
+    try:
+        there = json.loads(file.read_bytes())
+    except ValueError:
+        return "run.json is not JSON"
+    here = json.loads(described)
+    return ", ".join(name for name in here if there.get(name) != here[name]) or "layout"

@@ -1,0 +1,1 @@
+"""toolreplay: ToolLLM on tape."""
