@@ -38,7 +38,9 @@ class ApiCall:
             if isinstance(self.arguments, str)
             else json.dumps(self.arguments, ensure_ascii=False, sort_keys=True)
         )
-        return f"{'/'.join(part for part in (self.category, self.tool, self.api) if part)} {arguments}"
+        return (
+            f"{'/'.join(part for part in (self.category, self.tool, self.api) if part)} {arguments}"
+        )
 
 
 def _coerce(value: Any, json_type: str) -> Any:
@@ -77,7 +79,9 @@ def canonical_arguments(arguments: dict[str, Any] | str, document: Api | None) -
         if value is None:
             continue
         parameter = document.parameter(name) if document else None
-        canonical[identifier(name) or name] = _coerce(value, parameter.json_type) if parameter else value
+        canonical[identifier(name) or name] = (
+            _coerce(value, parameter.json_type) if parameter else value
+        )
     return canonical
 
 

@@ -65,9 +65,7 @@ class Recording:
         return {"request": self.request, "response": {**self.response, "toolreplay": about}}
 
     @classmethod
-    def from_interaction(
-        cls, interaction: dict[str, Any], category: str, tool: str
-    ) -> "Recording":
+    def from_interaction(cls, interaction: dict[str, Any], category: str, tool: str) -> "Recording":
         """Read an interaction.
 
         Raises:
@@ -111,7 +109,7 @@ def read_cassette(path: Path) -> list[Recording]:
     """
     text = path.read_bytes()
     try:
-        cassette = yaml.load(text, Loader=yaml.CSafeLoader)  # noqa: S506
+        cassette = yaml.load(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1

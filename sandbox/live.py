@@ -45,13 +45,14 @@ def build_request(tool: Tool, api: Api, arguments: dict[str, Any]) -> httpx.Requ
             f"{tool.name}: {api.name} has no http(s) URL in its document, so it cannot be called. "
             f"Add one under url in tools/."
         )
-    values = {_true_name(api, name): value for name, value in arguments.items() if value is not None}
+    values = {
+        _true_name(api, name): value for name, value in arguments.items() if value is not None
+    }
     url = api.url
     for name in list(values):
         placeholder = re.compile(rf"\{{{re.escape(name)}\}}|(?<=/):{re.escape(name)}(?=/|$)")
         if placeholder.search(url):
-            filled = quote(_text(values.pop(name)), safe="")
-            url = placeholder.sub(lambda _, filled=filled: filled, url)
+            url = quote(_text(values.pop(name)), safe="").join(placeholder.split(url))
     method = (api.method or "GET").upper()
     if api.request_body == "json":
         return httpx.Request(method, url, json=values)
@@ -112,7 +113,9 @@ class LiveClient:
             httpx.HTTPError: the service could not be reached or did not answer in time.
         """
         if isinstance(call.arguments, str):
-            raise BadInput(f"{call}: the arguments are no JSON object, so there is nothing to send.")
+            raise BadInput(
+                f"{call}: the arguments are no JSON object, so there is nothing to send."
+            )
         documented = build_request(tool, api, call.arguments)
         with self._recorder(str(documented.url)) as captured:
             self._http.send(self._outgoing(tool, documented))
@@ -151,7 +154,10 @@ class LiveClient:
         def tidy_response(response: dict[str, Any]) -> dict[str, Any]:
             headers = {n.lower(): v for n, v in response["headers"].items()}
             kept = {n: headers[n] for n in sorted(headers) if n in KEPT_HEADERS}
-            return {**response, "headers": kept}
+            body = response["body"]["string"]
+            if self._key:
+                body = body.replace(self._key.encode(), b"REDACTED")
+            return {**response, "headers": kept, "body": {"string": body}}
 
         captured = _Captured()
         recorder = vcr.VCR(
@@ -243,7 +249,9 @@ class _Tape:
 def _order(recording: Recording) -> tuple[str, str]:
     arguments = recording.call.arguments
     return standardise(recording.call.api), json.dumps(
-        arguments if isinstance(arguments, str) else {identifier(n): arguments[n] for n in arguments},
+        arguments
+        if isinstance(arguments, str)
+        else {identifier(n): arguments[n] for n in arguments},
         sort_keys=True,
     )
 
@@ -284,9 +292,7 @@ def read_calls(text: str, source: str) -> list[ApiCall]:
         try:
             given = json.loads(line)
             calls.append(
-                ApiCall(
-                    given.get("category", ""), given["tool"], given["api"], given["arguments"]
-                )
+                ApiCall(given.get("category", ""), given["tool"], given["api"], given["arguments"])
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BadInput(

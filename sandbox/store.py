@@ -65,7 +65,9 @@ class Store:
             [standardise(call.tool), standardise(call.api), NEAREST_CANDIDATES],
         )
         wanted = _comparable(call)
-        calls = {str(near): near for near in (ApiCall(*r[:3], json.loads(r[3])) for r in rows)}
+        calls = {
+            str(near): near for near in (ApiCall(r[0], r[1], r[2], json.loads(r[3])) for r in rows)
+        }
         same_api = standardise(call.api)
 
         def likeness(near: ApiCall) -> tuple[bool, float]:
@@ -78,7 +80,8 @@ class Store:
         """Count recordings and distinct calls per category."""
         rows = self._rows(
             "select category, count(distinct tool), count(distinct tool || '/' || api), "
-            "count(distinct key), count(*) from recordings group by category order by category", []
+            "count(distinct key), count(*) from recordings group by category order by category",
+            [],
         )
         names = ("category", "tools", "apis", "calls", "recordings")
         return [dict(zip(names, row, strict=True)) for row in rows]
@@ -148,9 +151,7 @@ class Store:
         finally:
             unfinished.unlink(missing_ok=True)
 
-    def _fill(
-        self, db: sqlite_utils.Database, sources: dict[str, str]
-    ) -> sqlite_utils.Database:
+    def _fill(self, db: sqlite_utils.Database, sources: dict[str, str]) -> sqlite_utils.Database:
         recordings = db.table("recordings")
         recordings.create(
             {

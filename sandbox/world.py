@@ -79,8 +79,9 @@ class World:
     def unrecorded(self, call: ApiCall) -> UnrecordedCall:
         """Say that no recording answers a call, which ones come near, and how to record it."""
         near = [f"  {call}" for call in self.store.nearest(call)]
-        nearest = "\n".join(["Nearest recorded calls:", *near] if near else ["Nothing is recorded "
-            "of this tool."])
+        nearest = "\n".join(
+            ["Nearest recorded calls:", *near] if near else ["Nothing is recorded of this tool."]
+        )
         line = json.dumps(call_line(call), ensure_ascii=False, sort_keys=True)
         command = f"echo {shlex.quote(line)} | toolreplay record {self.path} --calls -"
         return UnrecordedCall(f"Not recorded: {call}\n{nearest}\nTo record it:\n  {command}")

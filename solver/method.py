@@ -94,9 +94,7 @@ class Method:
         drawing: Drawing,
     ) -> Answer:
         """Search for one instruction."""
-        search = Search(
-            instruction.query, instruction.id, model, environment, self.limits, drawing
-        )
+        search = Search(instruction.query, instruction.id, model, environment, self.limits, drawing)
         if self.name == "react":
             ends = search.follow_paths()
             return path_answer(search, ends, instruction, self.forward_args)

@@ -1,10 +1,16 @@
-"""Runs: a method and a model over many instructions, into a directory that can be continued."""
+"""Runs: a method and a model over many instructions, into a directory that can be continued.
+
+A run directory holds `run.json` (what it was made with), `instructions.json` (what was asked, and
+the facts that a right answer contains), `answers/<set>/<query id>_<method>.json`, and
+`unrecorded.jsonl` (the API calls that no recording answered, ready for `toolreplay record`).
+"""
 
 import importlib.metadata
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +27,9 @@ from solver.environment import Environment
 from solver.method import Method
 from solver.search import Drawing
 
+_ASKED = {"query", "query_id", "set_name", "facts", "solvable"}
+"""What a run keeps of its instructions, so that it can be judged on its own."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -34,13 +43,13 @@ class Settings:
     """
 
     method: Method | None
-    drawing: Drawing = Drawing()
+    drawing: Drawing = field(default_factory=Drawing)
     observation_limit: int = OBSERVATION_LIMIT
     strict: bool = False
 
 
 class Run:
-    """A run directory: `run.json`, `answers/<set>/<query id>_<method>.json`, `unrecorded.jsonl`.
+    """A run directory that is being made or continued.
 
     Args:
         path: the directory; made where missing.
@@ -58,9 +67,7 @@ class Run:
         self._model = model
         self._settings = settings
 
-    def solve(
-        self, instructions: Sequence[Instruction], workers: int = 1
-    ) -> Iterator[Instruction]:
+    def solve(self, instructions: Sequence[Instruction], workers: int = 1) -> Iterator[Instruction]:
         """Solve instructions that have no answer in the directory yet.
 
         Args:
@@ -94,12 +101,16 @@ class Run:
         file = self.path / "run.json"
         if file.exists() and file.read_text(encoding="utf-8") != described:
             raise BadInput(
-                f"{self.path} holds a run that was made otherwise ({_differences(file, described)})."
-                f" Give --out another directory, or delete this one."
+                f"{self.path} holds a run that was made otherwise "
+                f"({_differences(file, described)}). Give --out another directory, or delete this one."
             )
         for unfinished in self.path.rglob(".*.part"):
             unfinished.unlink()
         write_whole(file, described)
+        asked = [i.model_dump(mode="json", include=_ASKED, by_alias=True) for i in instructions]
+        write_whole(
+            self.path / "instructions.json", json.dumps(asked, ensure_ascii=False, indent=1) + "\n"
+        )
 
     def _description(self, instructions: Sequence[Instruction]) -> dict[str, Any]:
         method = self._settings.method
@@ -125,8 +136,7 @@ class Run:
         return self._settings.method or Method.as_recorded(instruction)
 
     def _answer_path(self, instruction: Instruction) -> Path:
-        name = f"{folder_name(str(instruction.query_id))}_{self._method(instruction).toolbench_name}"
-        return self.path / "answers" / folder_name(instruction.set_name) / f"{name}.json"
+        return answer_path(self.path, instruction, self._method(instruction).toolbench_name)
 
     def _apis(self, instruction: Instruction) -> list[tuple[Tool, Api]]:
         """The APIs that an instruction offers, from the world's documents."""
@@ -170,6 +180,18 @@ class Run:
         write_whole(self.path / "unrecorded.jsonl", "".join(line + "\n" for line in lines))
 
 
+def answer_path(run: Path, instruction: Instruction, method: str) -> Path:
+    """Say where a run keeps the answer to an instruction.
+
+    Args:
+        run: the run's directory.
+        instruction: the instruction.
+        method: the method's name in ToolBench's files, as in `DFS_woFilter_w2`.
+    """
+    name = f"{folder_name(str(instruction.query_id))}_{method}.json"
+    return run / "answers" / folder_name(instruction.set_name) / name
+
+
 def unrecorded_steps(answer: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Give function name and arguments of each call in an answer that nothing could answer."""
     for above, node in steps(answer):
@@ -183,7 +205,7 @@ def steps(answer: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, An
         yield from _steps_below(answer["tree"]["tree"])
     for attempt in answer.get("trys", []):
         chain = attempt["chain"]
-        for above, node in zip(chain, chain[1:], strict=False):
+        for above, node in pairwise(chain):
             if node["node_type"] == "Action Input":
                 yield above, node
 

@@ -133,7 +133,8 @@ class Search:
             The last node of each attempt.
         """
         ends = []
-        for self._attempt in range(self._limits.attempts):
+        for attempt in range(self._limits.attempts):
+            self._attempt = attempt
             self.root = self._new_root()
             ends.append(self._follow())
             if self.answers or self._out_of_calls():

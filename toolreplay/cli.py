@@ -1,0 +1,367 @@
+"""The command line. Each command loads what it needs when it is called."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sandbox.errors import ToolReplayError
+from toolreplay import __version__
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.progress import Progress
+
+app = typer.Typer(
+    name="toolreplay",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+world_app = typer.Typer(no_args_is_help=True, help="Import worlds and look into them.")
+app.add_typer(world_app, name="world")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Workers = Annotated[
+    int, typer.Option("--workers", "-w", min=1, help="Instructions to solve at once.")
+]
+
+
+def main() -> None:
+    """Run the command line; errors that are ours are told in words, and exit with 2."""
+    try:
+        app()
+    except ToolReplayError as error:
+        typer.echo(f"Error: {error}", err=True)
+        sys.exit(2)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"toolreplay {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def toolreplay(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """ToolLLM on tape: search, judge and compare tool-using agents offline, the same every time.
+
+    \b
+    Examples:
+      toolreplay demo
+      toolreplay world import toolbench data/ --into worlds/mine
+      toolreplay solve worlds/mine/instructions/toolbench.json --world worlds/mine \\
+          --model recorded --as-recorded --out runs/again
+      toolreplay eval runs/again --json
+    """
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Where the runs go.")] = Path("runs/demo"),
+    workers: Workers = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Solve and judge the shipped instructions, from recorded answers alone.
+
+    \b
+    Examples:
+      toolreplay demo
+      toolreplay demo --out runs/again --workers 8 --json
+    """
+    from toolreplay.demo import demo_world, run_demo
+    from toolreplay.tables import comparison_table
+
+    with _progress() as progress:
+        tasks: dict[str, Any] = {}
+
+        def advance(method: str, total: int) -> None:
+            if method not in tasks:
+                tasks[method] = progress.add_task(f"Searching with {method}", total=total)
+            progress.advance(tasks[method])
+
+        evaluations = run_demo(out, workers, advance)
+    if as_json:
+        _print_json([evaluation.to_json() for evaluation in evaluations])
+        return
+    _print(comparison_table(evaluations))
+    typer.echo(
+        f"\nEach cell: pass rate, and below it the grounded rate (every fact of the right answer "
+        f"is told, and was returned by an API).\n"
+        f"Answers: {out}/<method>/answers/<set>/*.json\n"
+        f"Verdicts: {out}/<method>/verdicts/<set>.json\n"
+        f"The world: {demo_world()}\n"
+        f"Next: toolreplay eval {out}/dfsdt, toolreplay solve --help"
+    )
+
+
+@app.command()
+def solve(
+    queries: Annotated[list[Path], typer.Argument(help="Query files, or a folder of them.")],
+    world: Annotated[Path, typer.Option(help="The world that answers API calls.")],
+    out: Annotated[Path, typer.Option(help="The run directory; an unfinished run goes on.")],
+    model: Annotated[
+        str, typer.Option(help="recorded, recorded:NAME or openai:NAME.")
+    ] = "recorded",
+    method: Annotated[str, typer.Option(help="dfsdt, dfs, react or react@N.")] = "dfsdt",
+    workers: Workers = 1,
+    depth: Annotated[int, typer.Option(min=1, max=200, help="Nodes on a path.")] = 12,
+    width: Annotated[int, typer.Option(min=1, help="Children per node.")] = 2,
+    max_calls: Annotated[int, typer.Option(min=2, help="Model calls per instruction.")] = 200,
+    as_recorded: Annotated[
+        bool, typer.Option(help="Take each imported tree's own limits instead.")
+    ] = False,
+    temperature: Annotated[
+        float, typer.Option(min=0, help="For second and later siblings and attempts.")
+    ] = 0.7,
+    seed: Annotated[int, typer.Option(help="Seeds what is drawn.")] = 0,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a completion.")] = 256,
+    observation_limit: Annotated[
+        int, typer.Option(min=1, help="Characters of an observation that the model sees.")
+    ] = 1024,
+    strict: Annotated[
+        bool, typer.Option(help="Stop at the first API call that is not recorded.")
+    ] = False,
+    base_url: Annotated[
+        str | None, typer.Option(envvar="OPENAI_BASE_URL", help="The model server's address.")
+    ] = None,
+    observations_as: Annotated[
+        str,
+        typer.Option(help="tool or user: the role that carries observations to the server."),
+    ] = "tool",
+) -> None:
+    """Search solution paths for instructions.
+
+    Every completion goes onto the world's tape, so a run that was stopped goes on without asking
+    the model twice, and `--model recorded` repeats it without a server.
+
+    \b
+    Examples:
+      toolreplay solve cassettes/demo/instructions --world cassettes/demo \\
+          --method react --max-calls 16 --out runs/react
+      toolreplay solve queries.json --world worlds/mine --model openai:gpt-4o-mini \\
+          --method dfsdt --workers 4 --out runs/mine
+    """
+    from sandbox.errors import BadInput
+    from sandbox.world import World
+    from solver.method import Method
+    from solver.run import Settings
+    from solver.search import Drawing, Limits
+    from toolreplay.solving import read_queries
+    from toolreplay.solving import solve as solve_queries
+
+    if observations_as not in ("tool", "user"):
+        raise BadInput(f"--observations-as {observations_as}: take tool or user.")
+    limits = Limits(depth=depth, width=width, model_calls=max_calls)
+    settings = Settings(
+        None if as_recorded else Method.parse(method, limits),
+        Drawing(temperature, seed, max_tokens),
+        observation_limit,
+        strict,
+    )
+    total = len(read_queries(queries))
+    solved = solve_queries(
+        queries,
+        World(world),
+        out,
+        model,
+        workers=workers,
+        settings=settings,
+        base_url=base_url,
+        observation_role="user" if observations_as == "user" else "tool",
+    )
+    with _progress() as progress:
+        for _ in progress.track(solved, total=total, description="Searching"):
+            pass
+    typer.echo(f"{total} answers in {out}/answers. Judge them: toolreplay eval {out}")
+    unrecorded = (out / "unrecorded.jsonl").read_text(encoding="utf-8").count("\n")
+    if unrecorded:
+        typer.echo(
+            f"{unrecorded} calls were not recorded. To record them where the APIs can be reached: "
+            f"toolreplay record {world} --calls {out}/unrecorded.jsonl"
+        )
+
+
+@app.command("eval")
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run directory.")], as_json: AsJson = False
+) -> None:
+    """Judge a run: pass rate, grounded rate, and where its API answers came from.
+
+    \b
+    Examples:
+      toolreplay eval runs/demo/dfsdt
+      toolreplay eval runs/demo/dfsdt --json
+    """
+    from eval.evaluation import evaluate as evaluate_run
+    from toolreplay.tables import setting_table
+
+    evaluation = evaluate_run(run)
+    if as_json:
+        _print_json(evaluation.to_json())
+    else:
+        _print(setting_table(evaluation))
+
+
+@app.command()
+def record(
+    world: Annotated[Path, typer.Argument(help="The world to record into.")],
+    calls: Annotated[
+        str, typer.Option(help="JSON Lines of category, tool, api, arguments; - for stdin.")
+    ],
+    key: Annotated[
+        str | None, typer.Option(envvar="RAPIDAPI_KEY", help="Sent as X-RapidAPI-Key.")
+    ] = None,
+    via: Annotated[
+        str | None, typer.Option(help="Reach every host at this address (local services).")
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait.")] = 30.0,
+    again: Annotated[bool, typer.Option(help="Also call what is recorded already.")] = False,
+) -> None:
+    """Make API calls over HTTP and put what comes back onto the tape.
+
+    \b
+    Examples:
+      RAPIDAPI_KEY=... toolreplay record worlds/mine --calls runs/mine/unrecorded.jsonl
+      toolreplay record cassettes/demo --calls examples/upstream/calls.jsonl \\
+          --via http://127.0.0.1:8900
+    """
+    from sandbox.errors import BadInput
+    from sandbox.live import LiveClient, Recorded, read_calls, record_calls
+    from sandbox.world import World
+
+    try:
+        text = sys.stdin.read() if calls == "-" else Path(calls).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{calls}: cannot be read ({error}).") from error
+    wanted = read_calls(text, calls)
+    client = LiveClient(key, via, timeout)
+    done = Recorded()
+    with _progress() as progress:
+        recording = record_calls(World(world), wanted, client, again)
+        for done in progress.track(recording, total=len(wanted), description="Recording"):  # noqa: B007
+            pass
+    client.close()
+    typer.echo(f"{done.calls} calls recorded, {done.kept} were on the tape already.")
+    for failure in done.failed:
+        typer.echo(f"No answer: {failure}", err=True)
+    if done.failed:
+        raise typer.Exit(1)
+
+
+@world_app.command("import")
+def import_world(
+    kind: Annotated[str, typer.Argument(help="What it is: toolbench.")],
+    source: Annotated[Path, typer.Argument(help="A file or folder.", exists=True)],
+    into: Annotated[Path, typer.Option(help="The world's directory.")],
+    as_json: AsJson = False,
+) -> None:
+    """Bring published data into a new world.
+
+    \b
+    Examples:
+      toolreplay world import toolbench ../shared/toolbench --into worlds/toolbench
+    """
+    from dataclasses import asdict
+
+    from sandbox.errors import BadInput
+    from sandbox.toolbench import import_toolbench
+
+    if kind != "toolbench":
+        raise BadInput(f"Nothing imports {kind!r} yet: take toolbench.")
+    imported = import_toolbench(source, into)
+    if as_json:
+        _print_json(asdict(imported))
+        return
+    typer.echo(
+        f"{imported.trees} solution trees ({imported.completions} completions, "
+        f"{imported.recordings} API calls), {imported.query_files} query files "
+        f"({imported.instructions} instructions) into {into}"
+    )
+    for path, reason in imported.skipped.items():
+        typer.echo(f"Left out {path}: {reason}", err=True)
+
+
+@world_app.command("stats")
+def world_stats(
+    world: Annotated[Path, typer.Argument(help="The world.")], as_json: AsJson = False
+) -> None:
+    """Count documents and recordings.
+
+    \b
+    Examples:
+      toolreplay world stats cassettes/demo
+    """
+    from rich.table import Table
+
+    from sandbox.world import World
+
+    opened = World(world)
+    counts = opened.store.counts()
+    tools = list(opened.catalogue)
+    documents = {
+        "tools": len(tools),
+        "apis": sum(len(tool.api_list) for tool in tools),
+        "categories": len({tool.category for tool in tools}),
+        "collections": len({name for tool in tools for name in tool.collections}),
+        "models": opened.completions.models,
+    }
+    if as_json:
+        _print_json({**opened.about, "documents": documents, "recorded": counts})
+        return
+    table = Table(title=f"{opened.about['name']}: recorded calls")
+    for heading in ("Category", "Tools", "APIs", "Calls", "Recordings"):
+        table.add_column(heading, justify="left" if heading == "Category" else "right")
+    for row in counts:
+        table.add_row(*(str(value) for value in row.values()))
+    _print(table)
+    typer.echo(
+        f"Documents: {documents['tools']} tools, {documents['apis']} APIs, "
+        f"{documents['categories']} categories, {documents['collections']} collections. "
+        f"Completions of: {', '.join(opened.completions.models) or 'no model'}."
+    )
+
+
+@contextmanager
+def _progress() -> "Iterator[Progress]":
+    """Show progress on standard error, so that standard output stays clean."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        yield progress
+
+
+def _print(what: "RenderableType") -> None:
+    from rich.console import Console
+
+    console = Console()
+    Console(width=None if console.is_terminal else 140).print(what)
+
+
+def _print_json(content: Any) -> None:
+    typer.echo(json.dumps(content, ensure_ascii=False, indent=2))

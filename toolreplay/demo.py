@@ -1,0 +1,50 @@
+"""The main job on the world that ships with the project."""
+
+import shutil
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+
+from eval.evaluation import Evaluation, evaluate
+from sandbox.world import World
+from solver.method import Method
+from solver.run import Settings
+from solver.search import Limits
+from toolreplay.solving import read_queries, solve
+
+DEMO_LIMITS = Limits(depth=12, width=2, model_calls=16)
+"""The bounds that the demo's completions were recorded with."""
+
+DEMO_METHODS = ("react", "dfsdt")
+"""What the demo runs, in this order."""
+
+
+def demo_world() -> Path:
+    """Say where the world lies that ships with the project."""
+    return Path(str(files("cassettes") / "demo"))
+
+
+def run_demo(out: Path, workers: int, advance: Callable[[str, int], None]) -> list[Evaluation]:
+    """Solve all demo instructions by each method from recorded completions, and judge them.
+
+    Args:
+        out: where the runs go, one directory a method; earlier demo runs there are replaced.
+        workers: instructions to solve at once.
+        advance: told of the method and the number of instructions, once per solved instruction.
+
+    Returns:
+        The judged runs.
+    """
+    world = World(demo_world())
+    queries = world.path / "instructions"
+    total = len(read_queries([queries]))
+    evaluations = []
+    for name in DEMO_METHODS:
+        run = out / name
+        if (run / "run.json").exists():
+            shutil.rmtree(run)
+        settings = Settings(Method.parse(name, DEMO_LIMITS))
+        for _ in solve(queries, world, run, settings=settings, workers=workers):
+            advance(name, total)
+        evaluations.append(evaluate(run))
+    return evaluations

@@ -1,0 +1,97 @@
+"""Solving a query file: the world, the model by its name, the run, with the network shut."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from sandbox.chat import ChatModel
+from sandbox.errors import BadInput
+from sandbox.instruction import Instruction, read_instructions
+from sandbox.network import network_shut
+from sandbox.openai_model import ObservationRole, OpenAIModel
+from sandbox.recorder import RecordedModel, RecordingModel
+from sandbox.world import World
+from solver.method import Method
+from solver.run import Run, Settings
+from solver.search import Limits
+
+
+def read_queries(paths: Sequence[Path]) -> list[Instruction]:
+    """Read query files, or all those of a folder.
+
+    Raises:
+        BadInput: a file is no query file, or two instructions share an id.
+    """
+    files = [
+        f for path in paths for f in (sorted(path.glob("*.json")) if path.is_dir() else [path])
+    ]
+    instructions = [instruction for file in files for instruction in read_instructions(file)]
+    seen: set[str] = set()
+    for instruction in instructions:
+        if instruction.id in seen:
+            raise BadInput(f"Two instructions have the id {instruction.id}: solve them apart.")
+        seen.add(instruction.id)
+    if not instructions:
+        raise BadInput(f"No instructions in {', '.join(map(str, paths))}.")
+    return instructions
+
+
+def solve(
+    queries: str | Path | Sequence[Path],
+    world: World,
+    out: str | Path,
+    model: str = "recorded",
+    method: str = "dfsdt",
+    workers: int = 1,
+    settings: Settings | None = None,
+    base_url: str | None = None,
+    observation_role: ObservationRole = "tool",
+) -> Iterator[Instruction]:
+    """Solve instructions into a run directory; what is there already is not solved again.
+
+    Args:
+        queries: a query file, a folder of them, or several.
+        world: answers API calls, and keeps the model's completions.
+        out: the run directory.
+        model: `recorded`, `recorded:NAME` or `openai:NAME`.
+        method: `dfsdt`, `dfs`, `react` or `react@N`; not used where `settings` are given.
+        workers: instructions to solve at once.
+        settings: limits and drawing; by default ToolBench's limits.
+        base_url: the address of the model's server, for `openai:NAME`.
+        observation_role: how that server is sent observations.
+
+    Yields:
+        Each instruction, once its answer is on disk.
+
+    Raises:
+        ToolReplayError: see `sandbox.errors`; each message says what to do.
+    """
+    instructions = read_queries(
+        [Path(queries)] if isinstance(queries, str | Path) else list(queries)
+    )
+    chosen = settings or Settings(Method.parse(method, Limits()))
+    chat, hosts = open_model(model, world, base_url, observation_role)
+    with network_shut(*hosts):
+        try:
+            yield from Run(Path(out), world, chat, chosen).solve(instructions, workers)
+        finally:
+            world.completions.tidy()
+
+
+def open_model(
+    name: str, world: World, base_url: str | None, observation_role: ObservationRole
+) -> tuple[ChatModel, list[str]]:
+    """Open a model by its name.
+
+    Returns:
+        The model, and the hosts that it must reach.
+
+    Raises:
+        BadInput: no model is named so, or nothing is recorded of it.
+    """
+    kind, _, rest = name.partition(":")
+    if kind == "recorded":
+        return RecordedModel(world.completions, rest or None), []
+    if kind == "openai" and rest:
+        client = OpenAIModel(rest, base_url, observation_role)
+        return RecordingModel(client, world.completions), [client.host]
+    raise BadInput(f"No model {name!r}: take recorded, recorded:NAME or openai:NAME.")

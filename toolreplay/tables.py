@@ -1,0 +1,75 @@
+"""Tables for the terminal."""
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from eval.evaluation import OVERALL, Evaluation, Setting
+
+METHOD_TITLES = {"CoT@1": "ReACT", "DFS_woFilter_w2": "DFSDT"}
+"""The paper's names for ToolBench's."""
+
+
+def method_title(method: str) -> str:
+    """Name a method as the paper does, where it has a name for it."""
+    return METHOD_TITLES.get(method, method.replace("CoT@", "ReACT@"))
+
+
+def setting_table(evaluation: Evaluation) -> Table:
+    """Show one run: a line per setting."""
+    table = Table(title=f"{evaluation.model}, {method_title(evaluation.method)}")
+    table.add_column("Setting")
+    for heading in (
+        "Instructions",
+        "Pass rate [95%]",
+        "Grounded rate [95%]",
+        "API calls",
+        "Model calls",
+    ):
+        table.add_column(heading, justify="right")
+    for setting in evaluation.settings:
+        if setting.name == OVERALL:
+            table.add_section()
+        table.add_row(
+            setting.name,
+            str(setting.passed.total),
+            str(setting.passed),
+            str(setting.grounded) if setting.grounded.total else "no facts given",
+            provenance_line(setting),
+            str(setting.model_calls),
+        )
+    return table
+
+
+def comparison_table(evaluations: Sequence[Evaluation]) -> Table:
+    """Show several runs like table 4 of the paper: methods down, settings across."""
+    table = Table(title="Pass rate / grounded rate, in percent, with 95% intervals")
+    table.add_column("Model")
+    table.add_column("Method")
+    for setting in evaluations[0].settings:
+        table.add_column(f"{setting.name}\n({setting.passed.total})", justify="right")
+    for evaluation in evaluations:
+        cells = [
+            f"{_percent(setting.passed.value)} {_span(setting.passed.interval())}\n"
+            f"{_percent(setting.grounded.value)} {_span(setting.grounded.interval())}"
+            for setting in evaluation.settings
+        ]
+        table.add_row(evaluation.model, method_title(evaluation.method), *cells, end_section=True)
+    return table
+
+
+def provenance_line(setting: Setting) -> str:
+    """Say how many calls were made, and how many not answered from a recording."""
+    total = sum(setting.provenance.values())
+    others = [
+        f"{n} {source}" for source, n in setting.provenance.items() if n and source != "recorded"
+    ]
+    return f"{total} ({', '.join(others)})" if others else str(total)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _span(interval: tuple[float, float]) -> str:
+    return f"[{100 * interval[0]:.0f}-{100 * interval[1]:.0f}]"
