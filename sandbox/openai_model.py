@@ -93,7 +93,7 @@ class OpenAIModel:
                 turned.append(
                     {
                         "role": "assistant",
-                        "content": message["content"],
+                        "content": message["content"] or "",
                         "tool_calls": [{**call, "function": message["function_call"]}],
                     }
                 )

@@ -102,7 +102,7 @@ class Run:
         if file.exists() and file.read_text(encoding="utf-8") != described:
             raise BadInput(
                 f"{self.path} holds a run that was made otherwise "
-                f"({_differences(file, described)}). Give --out another directory, or delete this one."
+                f"({_differences(file, described)}). Give --out another directory, or delete it."
             )
         for unfinished in self.path.rglob(".*.part"):
             unfinished.unlink()
