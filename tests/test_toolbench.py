@@ -160,7 +160,8 @@ def test_a_single_tree_with_oddities_comes_back(toolbench: Path, tmp_path: Path)
     action = tree["tree"]["tree"]["children"][0]
     action["description"] = "no_such_function"
     action["children"][0].update(
-        description='{"broken', observation='{"error": "No such function name: x"}',
+        description='{"broken',
+        observation='{"error": "No such function name: x"}',
         observation_code=1,
     )
     source = tmp_path / "Set" / "10_ToolLLaMA_DFS_woFilter_w2.json"

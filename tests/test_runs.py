@@ -1,0 +1,254 @@
+"""Runs: recorded from a server, continued after a kill, repeated without it, the same bytes."""
+
+import filecmp
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sandbox.errors import BadInput, CorruptTape, ModelFailed
+from sandbox.world import World
+from solver.method import Method
+from solver.run import Settings
+from solver.search import Limits
+from tests.conftest import API_LIST
+from tests.model_server import ModelServer, model_server
+from toolreplay.solving import solve
+
+CITIES = ["Oslo", "Rome", "Paris", "Atlantis", "Lima", "Kyiv", "Turku", "Bern"]
+
+
+@pytest.fixture
+def queries(tmp_path: Path) -> Path:
+    path = tmp_path / "cities.json"
+    asked = [
+        {"query": f"How warm is it in {city}?", "query_id": number, "api_list": API_LIST}
+        for number, city in enumerate(CITIES)
+    ]
+    path.write_text(json.dumps(asked))
+    return path
+
+
+def solve_all(
+    queries: Path, world: Path, out: Path, model: str, url: str | None = None, workers: int = 1
+) -> None:
+    settings = Settings(Method.parse("dfsdt", Limits()))
+    list(solve(queries, World(world), out, model, "", workers, settings, url))
+
+
+def assert_same_files(one: Path, other: Path) -> None:
+    names = sorted(p.relative_to(one) for p in one.rglob("*") if p.is_file())
+    assert names == sorted(p.relative_to(other) for p in other.rglob("*") if p.is_file())
+    _, different, missing = filecmp.cmpfiles(one, other, [str(n) for n in names], shallow=False)
+    assert not different
+    assert not missing
+
+
+def test_a_recorded_run_repeats_without_server_or_key(
+    world: World, queries: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with model_server() as server:
+        solve_all(queries, world.path, tmp_path / "one", "openai:m", server.url, workers=8)
+        assert max(server.asked.values()) == 1
+        asked = len(server.bodies)
+        solve_all(queries, world.path, tmp_path / "two", "openai:m", server.url)
+        assert len(server.bodies) == asked
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    solve_all(queries, world.path, tmp_path / "three", "recorded")
+    assert_same_files(tmp_path / "one", tmp_path / "two")
+    assert_same_files(tmp_path / "one", tmp_path / "three")
+
+
+def test_the_tape_does_not_depend_on_workers(world: World, queries: Path, tmp_path: Path) -> None:
+    tape = world.path / "completions" / "m.jsonl"
+    texts = set()
+    for workers in (1, 8):
+        tape.unlink(missing_ok=True)
+        with model_server() as server:
+            out = tmp_path / str(workers)
+            solve_all(queries, world.path, out, "openai:m", server.url, workers)
+        texts.add(tape.read_text())
+    assert len(texts) == 1
+
+
+def test_the_server_gets_native_tool_calls(world: World, queries: Path, tmp_path: Path) -> None:
+    with model_server() as server:
+        solve_all(queries, world.path, tmp_path / "run", "openai:m", server.url)
+    body = server.bodies[1]
+    assert [tool["function"]["name"] for tool in body["tools"]] == [
+        "by_city_for_weather_now",
+        "alerts_for_weather_now",
+        "Finish",
+    ]
+    call, result = body["messages"][2:4]
+    assert call["tool_calls"][0]["id"] == result["tool_call_id"]
+    assert result["role"] == "tool"
+    assert json.loads(result["content"])["response"] == {"temperature": 7}
+
+
+def command(queries: Path, world: Path, out: Path, url: str) -> list[str]:
+    program = [sys.executable, "-c", "from toolreplay.cli import main; main()", "solve"]
+    options = ["--world", world, "--out", out, "--model", "openai:m", "--base-url", url]
+    return [str(part) for part in [*program, queries, *options, "--workers", "2"]]
+
+
+def test_a_killed_run_goes_on_without_repeating_a_model_call(
+    world: World, queries: Path, tmp_path: Path
+) -> None:
+    """Killed (kill -9) again and again, the run ends as one that was not killed."""
+    with model_server() as server:
+        server.delay = 0.02
+        kills = 0
+        while True:
+            process = subprocess.Popen(
+                command(queries, world.path, tmp_path / "killed", server.url),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
+            before = len(server.bodies)
+            while process.poll() is None and (kills >= 5 or len(server.bodies) < before + 4):
+                time.sleep(0.005)
+            if process.poll() is None:
+                os.kill(process.pid, signal.SIGKILL)
+                kills += 1
+            _, told = process.communicate()
+            if process.returncode == 0:
+                break
+            assert process.returncode == -signal.SIGKILL, told.decode()
+        in_flight_when_killed = 2 * kills
+        assert kills >= 3
+        repeated = sum(count - 1 for count in server.asked.values())
+        assert repeated <= in_flight_when_killed
+        killed_tape = (world.path / "completions" / "m.jsonl").read_text()
+        (world.path / "completions" / "m.jsonl").unlink()
+        server.delay = 0
+        solve_all(queries, world.path, tmp_path / "whole", "openai:m", server.url)
+    assert_same_files(tmp_path / "whole", tmp_path / "killed")
+    assert (world.path / "completions" / "m.jsonl").read_text() == killed_tape
+
+
+@pytest.mark.parametrize("fault", [500, 429, "cut"])
+def test_a_passing_fault_of_the_server_is_retried(
+    world: World, queries: Path, tmp_path: Path, fault: int | str
+) -> None:
+    with model_server() as server:
+        server.faults = [fault]
+        solve_all(queries, world.path, tmp_path / "run", "openai:m", server.url)
+    assert len(list((tmp_path / "run" / "answers" / "cities").iterdir())) == len(CITIES)
+
+
+@pytest.mark.parametrize("fault", [401, 400])
+def test_a_refusal_is_told_with_the_address_and_without_the_key(
+    world: World,
+    queries: Path,
+    tmp_path: Path,
+    fault: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
+    with model_server() as server:
+        server.faults = [fault] * 20
+        with pytest.raises(ModelFailed, match="run the same command again") as refused:
+            solve_all(queries, world.path, tmp_path / "run", "openai:m", server.url)
+        assert server.url in str(refused.value)
+    everything = [p.read_text() for p in world.path.rglob("*.json*")]
+    assert "sk-very-secret" not in str(refused.value) + "".join(everything)
+
+
+def test_a_half_written_completion_is_forgotten(
+    world: World, queries: Path, tmp_path: Path
+) -> None:
+    tape = world.path / "completions" / "m.jsonl"
+    with model_server() as server:
+        solve_all(queries, world.path, tmp_path / "one", "openai:m", server.url)
+        whole = tape.read_text()
+        tape.write_text(whole[:-30])
+        asked = len(server.bodies)
+        solve_all(queries, world.path, tmp_path / "two", "openai:m", server.url)
+        assert len(server.bodies) == asked + 1
+    assert tape.read_text() == whole
+
+
+def test_a_broken_line_of_the_tape_is_named(world: World, queries: Path, tmp_path: Path) -> None:
+    tape = world.path / "completions" / "m.jsonl"
+    tape.parent.mkdir()
+    tape.write_text('{"model": "m"}\n')
+    with pytest.raises(CorruptTape, match=r"m\.jsonl, line 1"):
+        solve_all(queries, world.path, tmp_path / "run", "recorded")
+    assert tape.read_text() == '{"model": "m"}\n'
+
+
+def test_a_run_made_otherwise_is_not_continued(
+    world: World, queries: Path, tmp_path: Path, served: ModelServer
+) -> None:
+    solve_all(queries, world.path, tmp_path / "run", "openai:m", served.url)
+    other = Settings(Method.parse("react", Limits()))
+    with pytest.raises(BadInput, match=r"otherwise \(method\)"):
+        list(
+            solve(
+                queries,
+                World(world.path),
+                tmp_path / "run",
+                "openai:m",
+                settings=other,
+                base_url=served.url,
+            )
+        )
+
+
+@pytest.fixture
+def served() -> object:
+    with model_server() as server:
+        yield server
+
+
+def test_unrecorded_calls_are_listed_for_the_recorder(
+    world: World, queries: Path, tmp_path: Path, served: ModelServer
+) -> None:
+    solve_all(queries, world.path, tmp_path / "run", "openai:m", served.url)
+    lines = (tmp_path / "run" / "unrecorded.jsonl").read_text().splitlines()
+    cities = [json.loads(line)["arguments"]["city"] for line in lines]
+    assert cities == sorted(set(CITIES) - {"Oslo", "Rome"})
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("{", "not JSON"),
+        ('{"query": "x"}', "is a JSON list"),
+        ('[{"query": "x"}]', "entry 1: query_id"),
+        ('[{"query": "x", "query_id": 1}, {"query": "y", "query_id": 1}]', "the id cities/1"),
+        ('[{"query": "x", "query_id": 1}]', "offers no APIs"),
+        ("[]", "No instructions"),
+        (
+            '[{"query": "x", "query_id": 1, "api_list": [{"tool_name": "T", "api_name": "A"}]}]',
+            "no document of",
+        ),
+    ],
+)
+def test_bad_query_files_are_named(
+    world: World, queries: Path, tmp_path: Path, content: str, problem: str, served: ModelServer
+) -> None:
+    queries.write_text(content)
+    with pytest.raises(BadInput, match=problem):
+        solve_all(queries, world.path, tmp_path / "run", "openai:m", served.url)
+
+
+def test_models_that_are_not_there_are_named(
+    world: World, queries: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    for model, problem in {
+        "recorded": "No recorded completions of any model",
+        "recorded:gpt": "No recorded completions of gpt",
+        "gpt-4": "take recorded, recorded:NAME or openai:NAME",
+    }.items():
+        with pytest.raises(BadInput, match=problem):
+            solve_all(queries, world.path, tmp_path / "run", model)
+    with pytest.raises(ModelFailed, match="OPENAI_API_KEY"):
+        solve_all(queries, world.path, tmp_path / "run", "openai:gpt")
