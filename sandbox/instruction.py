@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from sandbox.errors import BadInput
 
@@ -38,10 +38,16 @@ class Instruction(BaseModel):
     query_id: int | str
     api_list: list[dict[str, Any]] = []
     relevant_apis: list[list[str]] = Field(default=[], alias="relevant APIs")
-    set_name: str = Field(default="", alias="set")
+    named_set: str | None = Field(default=None, alias="set")
     facts: list[Fact] = []
     solvable: bool = True
     as_recorded: dict[str, Any] | None = None
+    _file: str = PrivateAttr(default="")
+
+    @property
+    def set_name(self) -> str:
+        """The set that the instruction belongs to: the one it names, or its file's name."""
+        return self.named_set or self._file
 
     @property
     def id(self) -> str:
@@ -83,6 +89,5 @@ def _instruction(path: Path, number: int, entry: Any) -> Instruction:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise BadInput(f"{path}, entry {number + 1}: {field}: {first['msg']}.") from error
-    if not instruction.set_name:
-        instruction = instruction.model_copy(update={"set_name": path.stem})
+    instruction._file = path.stem
     return instruction

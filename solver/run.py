@@ -27,7 +27,7 @@ from solver.environment import Environment
 from solver.method import Method
 from solver.search import Drawing
 
-_ASKED = {"query", "query_id", "set_name", "facts", "solvable"}
+_ASKED = {"query", "query_id", "facts", "solvable"}
 """What a run keeps of its instructions, so that it can be judged on its own."""
 
 
@@ -107,7 +107,9 @@ class Run:
         for unfinished in self.path.rglob(".*.part"):
             unfinished.unlink()
         write_whole(file, described)
-        asked = [i.model_dump(mode="json", include=_ASKED, by_alias=True) for i in instructions]
+        asked = [
+            {"set": i.set_name, **i.model_dump(mode="json", include=_ASKED)} for i in instructions
+        ]
         write_whole(
             self.path / "instructions.json", json.dumps(asked, ensure_ascii=False, indent=1) + "\n"
         )

@@ -165,7 +165,7 @@ def test_react_stops_at_the_depth_limit(world: World) -> None:
 def test_classical_dfs_explores_what_the_model_prefers(world: World) -> None:
     prefer_second = call("prefer", {"way": 2})
     completions = [by_city("Oslo"), by_city("Rome"), prefer_second, answer("21")]
-    found, asked = search(world, "dfs", completions + [answer("21"), prefer_second])
+    found, asked = search(world, "dfs", [*completions, answer("21"), prefer_second])
     assert found["forward_args"]["with_filter"]
     assert [f["name"] for f in asked[2].functions] == ["prefer"]
     assert "Oslo" in asked[2].messages[0]["content"]

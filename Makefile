@@ -1,0 +1,41 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+EXTRAS := local,train,retrieval,distributed,mcp,upstream,dev
+
+# llama.cpp comes as source: what is not used here (vision, tools, examples) is left out.
+export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_TOOLS=OFF
+
+.PHONY: demo test check clean
+
+## The main job on the world that ships with the project; needs the base install alone.
+demo: $(VENV)/base
+	$(BIN)/toolreplay demo
+
+## All checks and all tests, with every extra (the first time builds llama.cpp: about 12 minutes).
+test: $(VENV)/all check
+	$(BIN)/python -m pytest
+
+## Style, types, and the table of who may import whom.
+check: $(VENV)/all
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/base: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "Installing toolreplay ..."
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/all: $(VENV)/base
+	@echo "Installing every extra; building llama.cpp the first time takes about 12 minutes ..."
+	@$(PIP) --editable ".[$(EXTRAS)]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) runs
