@@ -6,7 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.errors import BadInput
 from sandbox.names import identifier, standardise
+from sandbox.secrets import REDACTED, is_secret_name
 from sandbox.tool import Api
 
 KEY_RULE = 1
@@ -62,7 +64,7 @@ def canonical_arguments(arguments: dict[str, Any] | str, document: Api | None) -
 
     Names are standardised, nulls dropped, and each value coerced to its documented type: where
     the document says NUMBER, `"5"`, `5` and `5.0` are one value; where it says STRING, `5` and
-    `"5"` are.
+    `"5"` are. The value of an argument that carries a secret does not count.
 
     Args:
         arguments: as in `ApiCall`.
@@ -73,16 +75,18 @@ def canonical_arguments(arguments: dict[str, Any] | str, document: Api | None) -
     """
     if isinstance(arguments, str):
         return arguments.strip()
-    canonical = {}
-    for name in sorted(arguments):
-        value = arguments[name]
-        if value is None:
-            continue
-        parameter = document.parameter(name) if document else None
-        canonical[identifier(name) or name] = (
-            _coerce(value, parameter.json_type) if parameter else value
-        )
-    return canonical
+    return {
+        identifier(name) or name: REDACTED
+        if is_secret_name(name)
+        else _documented(name, arguments[name], document)
+        for name in sorted(arguments)
+        if arguments[name] is not None
+    }
+
+
+def _documented(name: str, value: Any, document: Api | None) -> Any:
+    parameter = document.parameter(name) if document else None
+    return _coerce(value, parameter.json_type) if parameter else value
 
 
 def call_key(call: ApiCall, document: Api | None) -> str:
@@ -96,3 +100,43 @@ def call_key(call: ApiCall, document: Api | None) -> str:
     }
     text = json.dumps(canonical, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def call_line(call: ApiCall) -> dict[str, Any]:
+    """Give a call as it stands in a file of calls, one JSON object a line."""
+    return {
+        "category": call.category,
+        "tool": call.tool,
+        "api": call.api,
+        "arguments": call.arguments,
+    }
+
+
+def read_calls(text: str, source: str) -> list[ApiCall]:
+    """Read calls from JSON Lines: `{"category", "tool", "api", "arguments"}`.
+
+    Args:
+        text: the lines.
+        source: what to call the text in an error.
+
+    Raises:
+        BadInput: a line is no call; names it.
+    """
+    lines = enumerate(text.splitlines(), start=1)
+    return [_read_call(line, f"{source}, line {number}") for number, line in lines if line.strip()]
+
+
+def _read_call(line: str, place: str) -> ApiCall:
+    try:
+        given = json.loads(line)
+        category, tool, api = given.get("category", ""), given["tool"], given["api"]
+        if not all(isinstance(name, str) for name in (category, tool, api)):
+            raise TypeError("category, tool and api are texts")
+        if not isinstance(given["arguments"], dict | str):
+            raise TypeError("arguments is an object")
+        return ApiCall(category, tool, api, given["arguments"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(
+            f"{place}: no call ({error}). A call is a line like "
+            '{"category": "Travel", "tool": "Airports", "api": "By code", "arguments": {}}.'
+        ) from error

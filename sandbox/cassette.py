@@ -33,6 +33,7 @@ class Recording:
         response: vcrpy's response: `status`, `headers`, `body`.
         instruction: id of the instruction that the call was made for, if any.
         status_code: ToolBench's code, where it was recorded rather than told by the HTTP status.
+        transient: a passing failure, kept apart and not replayed unless that is asked for.
     """
 
     call: ApiCall
@@ -40,6 +41,7 @@ class Recording:
     response: dict[str, Any]
     instruction: str | None = None
     status_code: int | None = None
+    transient: bool = False
 
     def api_response(self, provenance: Provenance = "recorded") -> ApiResponse:
         """Read the interaction as ToolBench's error, body and code."""
@@ -65,7 +67,9 @@ class Recording:
         return {"request": self.request, "response": {**self.response, "toolreplay": about}}
 
     @classmethod
-    def from_interaction(cls, interaction: dict[str, Any], category: str, tool: str) -> "Recording":
+    def from_interaction(
+        cls, interaction: dict[str, Any], category: str, tool: str, transient: bool = False
+    ) -> "Recording":
         """Read an interaction.
 
         Raises:
@@ -93,12 +97,23 @@ class Recording:
             {name: value for name, value in response.items() if name != "toolreplay"},
             about.get("instruction"),
             code,
+            transient,
         )
 
 
-def cassette_path(root: Path, category: str, tool: str) -> Path:
-    """Say where the recordings of a tool lie below `root`."""
-    return root / folder_name(category) / f"{folder_name(tool)}.yaml"
+RECORDED, TRANSIENT = "recorded", "transient"
+"""The folders of a world that hold cassettes: of answers, and of passing failures."""
+
+
+def cassette_path(world: Path, category: str, tool: str, transient: bool = False) -> Path:
+    """Say where a world keeps the recordings of a tool."""
+    folder = world / (TRANSIENT if transient else RECORDED) / folder_name(category)
+    return folder / f"{folder_name(tool)}.yaml"
+
+
+def cassettes(world: Path, transient: bool = False) -> list[Path]:
+    """List a world's cassettes, of answers or of passing failures, in the order of their paths."""
+    return sorted((world / (TRANSIENT if transient else RECORDED)).glob("*/*.yaml"))
 
 
 def read_cassette(path: Path) -> list[Recording]:
@@ -108,6 +123,7 @@ def read_cassette(path: Path) -> list[Recording]:
         CorruptTape: the file is no YAML, or an entry is incomplete; names the file and the line.
     """
     text = path.read_bytes()
+    transient = path.parent.parent.name == TRANSIENT
     try:
         cassette = yaml.load(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
@@ -124,9 +140,8 @@ def read_cassette(path: Path) -> list[Recording]:
         try:
             if not isinstance(interaction, dict):
                 raise ValueError("the entry is not a mapping")
-            recordings.append(
-                Recording.from_interaction(interaction, str(about["category"]), str(about["tool"]))
-            )
+            place = (str(about["category"]), str(about["tool"]), transient)
+            recordings.append(Recording.from_interaction(interaction, *place))
         except ValueError as error:
             raise _corrupt(path, _line_of_interaction(text, number), str(error)) from error
     return recordings

@@ -1,302 +1,249 @@
-"""Live calls: from a document to an HTTP request, made through httpx and recorded by vcrpy."""
+"""Live calls: made through httpx, captured by vcrpy, with retries, limits and an allow-list."""
 
 import json
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
 from dataclasses import dataclass, field
-from pathlib import Path
+from types import TracebackType
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 import vcr
+from httpx_retries import Retry, RetryTransport
+from pyrate_limiter import Duration, Limiter, Rate
+from vcr.persisters.filesystem import CassetteNotFoundError
 from vcr.record_mode import RecordMode
-from vcr.serialize import serialize
 
 from sandbox.call import ApiCall
-from sandbox.cassette import Recording, cassette_path, read_cassette, write_cassette
-from sandbox.errors import BadInput
-from sandbox.names import identifier, standardise
+from sandbox.cassette import Recording
+from sandbox.errors import BadInput, NetworkRefused
+from sandbox.request import build_request
+from sandbox.response import ERROR_TEXTS, StatusCode
+from sandbox.secrets import SECRET_HEADERS, Redactor
 from sandbox.tool import Api, Tool
-from sandbox.world import World
 
-KEPT_HEADERS = frozenset({"content-type", "retry-after", "link", "location"})
-"""Response headers that belong to the answer; dates, servers and request ids do not."""
+KEPT_REQUEST_HEADERS = ("accept", "content-type", "x-rapidapi-host")
+"""Request headers that are stored."""
 
+KEPT_RESPONSE_HEADERS = ("content-language", "content-type", "link", "location")
+"""Response headers that are stored: those of the answer, not of the moment or the server."""
 
-def build_request(tool: Tool, api: Api, arguments: dict[str, Any]) -> httpx.Request:
-    """Make the HTTP request that a call stands for.
-
-    Arguments go into the path where the URL names them (`{name}` or `:name`), else into the body
-    where the document has a `request_body` (`json` or `form`), else into the query string. An
-    argument that the document does not know travels as it is called.
-
-    Args:
-        tool: the tool's document.
-        api: the API's document.
-        arguments: values by parameter name, in any spelling that standardises to the name.
-
-    Raises:
-        BadInput: the document has no URL, or one that is no http(s) URL.
-    """
-    if not api.url or urlsplit(api.url).scheme not in ("http", "https"):
-        raise BadInput(
-            f"{tool.name}: {api.name} has no http(s) URL in its document, so it cannot be called. "
-            f"Add one under url in tools/."
-        )
-    values = {
-        _true_name(api, name): value for name, value in arguments.items() if value is not None
-    }
-    url = api.url
-    for name in list(values):
-        placeholder = re.compile(rf"\{{{re.escape(name)}\}}|(?<=/):{re.escape(name)}(?=/|$)")
-        if placeholder.search(url):
-            url = quote(_text(values.pop(name)), safe="").join(placeholder.split(url))
-    method = (api.method or "GET").upper()
-    if api.request_body == "json":
-        return httpx.Request(method, url, json=values)
-    if api.request_body == "form":
-        return httpx.Request(method, url, data={n: _text(v) for n, v in values.items()})
-    return httpx.Request(method, url, params={n: _text(v) for n, v in sorted(values.items())})
+TRANSIENT_STATUSES = (429, 500, 502, 503, 504)
+"""HTTP statuses that may be gone the next time: retried, and never pinned as the answer."""
 
 
-def _true_name(api: Api, name: str) -> str:
-    parameter = api.parameter(name)
-    return parameter.name if parameter else name
+@dataclass(frozen=True)
+class LivePolicy:
+    """How live calls are made.
 
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-class _Captured:
-    """A persister for vcrpy that keeps the interaction instead of writing a file."""
-
-    def __init__(self) -> None:
-        self.interactions: list[dict[str, Any]] = []
-
-    def load_cassette(self, cassette_path: str, serializer: Any) -> Any:
-        raise vcr.persisters.filesystem.CassetteNotFoundError
-
-    def save_cassette(self, cassette_path: str, cassette_dict: Any, serializer: Any) -> None:
-        self.interactions = serialize(cassette_dict, _Plain)["interactions"]
-
-
-class _Plain:
-    """A serializer for vcrpy that leaves the cassette a dict."""
-
-    @staticmethod
-    def serialize(cassette_dict: dict[str, Any]) -> dict[str, Any]:
-        return cassette_dict
-
-
-class LiveClient:
-    """Calls APIs over HTTP and gives each interaction back as vcrpy records it.
-
-    Args:
-        key: sent as `X-RapidAPI-Key`; it never reaches a recording.
-        via: an address that all hosts are reached at, for services that run on this machine.
+    Attributes:
+        key: sent as `X-RapidAPI-Key`; it never reaches a recording, a log or an error.
+        via: an address that all hosts are reached at, for services on this machine.
         timeout: seconds to wait for an answer.
+        retries: further attempts after a passing failure, with growing pauses; a service's
+            `Retry-After` is heeded up to `longest_pause`.
+        longest_pause: seconds between two attempts at most.
+        rate: calls a second to one host at most; None for no limit.
+        hosts: hosts that may be called; None for those of the documents.
+        budget: calls to make at most; None for no limit.
     """
 
-    def __init__(self, key: str | None, via: str | None = None, timeout: float = 30.0) -> None:
-        self._key = key
-        self._via = via.rstrip("/") if via else None
-        self._http = httpx.Client(timeout=timeout, follow_redirects=False, trust_env=False)
-
-    def call(self, tool: Tool, api: Api, call: ApiCall) -> Recording:
-        """Make one call.
-
-        Raises:
-            BadInput: the arguments are no object, or the document has no usable URL.
-            httpx.HTTPError: the service could not be reached or did not answer in time.
-        """
-        if isinstance(call.arguments, str):
-            raise BadInput(
-                f"{call}: the arguments are no JSON object, so there is nothing to send."
-            )
-        documented = build_request(tool, api, call.arguments)
-        with self._recorder(str(documented.url)) as captured:
-            self._http.send(self._outgoing(tool, documented))
-        return Recording(
-            ApiCall(tool.category, tool.name, api.name, call.arguments),
-            captured.interactions[0]["request"],
-            captured.interactions[0]["response"],
-        )
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
-
-    def _outgoing(self, tool: Tool, request: httpx.Request) -> httpx.Request:
-        url = str(request.url)
-        if self._via:
-            _, _, path, query, _ = urlsplit(url)
-            url = self._via + urlunsplit(("", "", path, query, ""))
-        headers = {"accept": "application/json", "x-rapidapi-host": tool.host or request.url.host}
-        if "content-type" in request.headers:
-            headers["content-type"] = request.headers["content-type"]
-        if self._key:
-            headers["x-rapidapi-key"] = self._key
-        return httpx.Request(request.method, url, headers=headers, content=request.read())
-
-    @contextmanager
-    def _recorder(self, documented_url: str) -> Iterator[_Captured]:
-        """Record one interaction, under the URL that the document gives."""
-
-        def tidy_request(request: Any) -> Any:
-            request.uri = documented_url
-            kept = ("accept", "content-type", "x-rapidapi-host")
-            request.headers = {n: v for n, v in request.headers.items() if n.lower() in kept}
-            return request
-
-        def tidy_response(response: dict[str, Any]) -> dict[str, Any]:
-            headers = {n.lower(): v for n, v in response["headers"].items()}
-            kept = {n: headers[n] for n in sorted(headers) if n in KEPT_HEADERS}
-            body = response["body"]["string"]
-            if self._key:
-                body = body.replace(self._key.encode(), b"REDACTED")
-            return {**response, "headers": kept, "body": {"string": body}}
-
-        captured = _Captured()
-        recorder = vcr.VCR(
-            record_mode=RecordMode.ALL,
-            before_record_request=tidy_request,
-            before_record_response=tidy_response,
-            decode_compressed_response=True,
-        )
-        recorder.register_persister(captured)
-        with recorder.use_cassette("one call"):
-            yield captured
+    key: str | None = None
+    via: str | None = None
+    timeout: float = 30.0
+    retries: int = 3
+    longest_pause: float = 30.0
+    rate: float | None = None
+    hosts: frozenset[str] | None = None
+    budget: int | None = None
 
 
 @dataclass
-class Recorded:
-    """What a recording session did.
+class _Capture(threading.local):
+    """What vcrpy saw of the call that this thread is making."""
 
-    Attributes:
-        calls: calls that were made.
-        kept: calls that were on the tape already.
-        failed: calls that got no HTTP answer, with the reason.
-    """
-
-    calls: int = 0
-    kept: int = 0
-    failed: list[str] = field(default_factory=list)
+    documented_url: str | None = None
+    request: dict[str, Any] = field(default_factory=dict)
+    response: dict[str, Any] = field(default_factory=dict)
 
 
-def record_calls(
-    world: World, calls: list[ApiCall], client: LiveClient, again: bool = False
-) -> Iterator[Recorded]:
-    """Make calls and put what comes back onto the tape, tool by tool.
+class _NoFile:
+    """A persister for vcrpy: nothing to load, and what was captured is stored by us."""
+
+    @staticmethod
+    def load_cassette(cassette_path: str, serializer: Any) -> Any:
+        raise CassetteNotFoundError
+
+    @staticmethod
+    def save_cassette(cassette_path: str, cassette_dict: Any, serializer: Any) -> None:
+        """Keep nothing: each interaction was handed over when it happened."""
+
+
+class LiveClient:
+    """Calls APIs over HTTP; a context manager, safe to use from several threads.
 
     Args:
-        world: where the documents are, and the recordings go.
-        calls: what to call; a call that is recorded already is left alone.
-        client: makes the calls.
-        again: call recorded ones again as well and replace their recordings.
-
-    Yields:
-        The counts so far, after each call.
-
-    Raises:
-        BadInput: a call names an API that the world has no document of.
+        policy: how calls are made.
     """
-    groups: dict[tuple[str, str], list[tuple[Tool, Api, ApiCall]]] = {}
-    for call in calls:
-        found = world.catalogue.find(call.tool, call.api, call.category)
-        if found is None:
-            raise BadInput(f"{call}: {world.path} has no document of this API under tools/.")
-        groups.setdefault((found[0].category, found[0].name), []).append((*found, call))
-    progress = Recorded()
-    for (category, tool_name), group in sorted(groups.items()):
-        path = cassette_path(world.path / "recorded", category, tool_name)
-        tape = _Tape(world, path)
+
+    def __init__(self, policy: LivePolicy) -> None:
+        self._policy = policy
+        self._redactor = Redactor([policy.key])
+        self._capture = _Capture()
+        self._lock = threading.Lock()
+        self._limiters: dict[str, Limiter] = {}
+        self._made = 0
+        retry = Retry(
+            total=policy.retries,
+            backoff_factor=0.5,
+            max_backoff_wait=policy.longest_pause,
+            status_forcelist=TRANSIENT_STATUSES,
+        )
+        self._http = httpx.Client(
+            transport=RetryTransport(retry=retry), timeout=policy.timeout, follow_redirects=False
+        )
+        recorder = vcr.VCR(
+            record_mode=RecordMode.ALL,
+            before_record_request=self._take_request,
+            before_record_response=self._take_response,
+            decode_compressed_response=True,
+        )
+        recorder.register_persister(_NoFile)
+        self._cassette = recorder.use_cassette("live")
+
+    def __enter__(self) -> "LiveClient":
+        self._cassette.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._cassette.__exit__(kind, error, trace)
+        self._http.close()
+
+    def call(self, tool: Tool, api: Api, call: ApiCall) -> Recording:
+        """Make one call. What comes back is a recording, also of a call that failed.
+
+        A failure that may be gone the next time is marked `transient`.
+
+        Raises:
+            BadInput: the arguments are no object, the document has no usable URL, or the budget
+                is used up.
+            NetworkRefused: the document's host may not be called.
+        """
+        request = build_request(tool, api, call)
+        self._check(request.url.host)
+        self._wait_for_turn(request.url.host)
+        stored = ApiCall(tool.category, tool.name, api.name, self._redactor.value(call.arguments))
+        capture = self._capture
+        capture.documented_url, capture.response = str(request.url), {}
         try:
-            for tool, api, call in group:
-                _record_one(tape, tool, api, call, client, again, progress)
-                yield progress
+            self._http.send(self._outgoing(tool, request))
+        except httpx.TimeoutException:
+            return self._failed(stored, request, StatusCode.TIMEOUT, 504)
+        except httpx.HTTPError:
+            return self._failed(stored, request, StatusCode.REQUEST_FAILED, 502)
         finally:
-            tape.write(category, tool_name)
+            capture.documented_url = None
+        transient = capture.response["status"]["code"] in TRANSIENT_STATUSES
+        return Recording(stored, capture.request, capture.response, transient=transient)
 
-
-class _Tape:
-    """The recordings of one tool by call key, as they will stand in its cassette."""
-
-    def __init__(self, world: World, path: Path) -> None:
-        self._world = world
-        self._path = path
-        self._recordings: dict[str, list[Recording]] = {}
-        for recording in read_cassette(path) if path.exists() else []:
-            self._recordings.setdefault(world.key(recording.call), []).append(recording)
-        self._changed = False
-
-    def has(self, call: ApiCall) -> bool:
-        return self._world.key(call) in self._recordings
-
-    def put(self, recording: Recording) -> None:
-        self._recordings[self._world.key(recording.call)] = [recording]
-        self._changed = True
-
-    def write(self, category: str, tool: str) -> None:
-        """Write the cassette, ordered by API and arguments, if something is new."""
-        if self._changed:
-            everything = [r for same in self._recordings.values() for r in same]
-            write_cassette(self._path, category, tool, sorted(everything, key=_order))
-
-
-def _order(recording: Recording) -> tuple[str, str]:
-    arguments = recording.call.arguments
-    return standardise(recording.call.api), json.dumps(
-        arguments
-        if isinstance(arguments, str)
-        else {identifier(n): arguments[n] for n in arguments},
-        sort_keys=True,
-    )
-
-
-def _record_one(
-    tape: _Tape,
-    tool: Tool,
-    api: Api,
-    call: ApiCall,
-    client: LiveClient,
-    again: bool,
-    progress: Recorded,
-) -> None:
-    if tape.has(call) and not again:
-        progress.kept += 1
-        return
-    try:
-        tape.put(client.call(tool, api, call))
-        progress.calls += 1
-    except httpx.HTTPError as error:
-        progress.failed.append(f"{call}: {type(error).__name__} {error}".rstrip())
-
-
-def read_calls(text: str, source: str) -> list[ApiCall]:
-    """Read calls from JSON Lines: `{"category", "tool", "api", "arguments"}`.
-
-    Args:
-        text: the lines.
-        source: what to call the text in an error.
-
-    Raises:
-        BadInput: a line is no call; names it.
-    """
-    calls = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            given = json.loads(line)
-            calls.append(
-                ApiCall(given.get("category", ""), given["tool"], given["api"], given["arguments"])
+    def _check(self, host: str) -> None:
+        if self._policy.hosts is not None and host not in self._policy.hosts:
+            raise NetworkRefused(
+                f"{host} is none of the hosts that may be called "
+                f"({', '.join(sorted(self._policy.hosts)) or 'none'}). Allow it with --host."
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise BadInput(
-                f"{source}, line {number}: no call ({error}). A call is a line like "
-                '{"category": "Travel", "tool": "Airports", "api": "By code", "arguments": {}}.'
-            ) from error
-    return calls
+        with self._lock:
+            if self._policy.budget is not None and self._made >= self._policy.budget:
+                raise BadInput(
+                    f"The budget of {self._policy.budget} calls is used up. What was recorded is "
+                    f"on the tape: run the command again to go on."
+                )
+            self._made += 1
+
+    def _wait_for_turn(self, host: str) -> None:
+        if self._policy.rate is None:
+            return
+        with self._lock:
+            if host not in self._limiters:
+                pause = max(1, round(Duration.SECOND.value / self._policy.rate))
+                self._limiters[host] = Limiter(Rate(1, pause))
+        self._limiters[host].try_acquire(host)
+
+    def _outgoing(self, tool: Tool, request: httpx.Request) -> httpx.Request:
+        url = str(request.url)
+        if self._policy.via:
+            _, _, path, query, _ = urlsplit(url)
+            url = self._policy.via.rstrip("/") + urlunsplit(("", "", path, query, ""))
+        headers = {"accept": "application/json", "x-rapidapi-host": tool.host or request.url.host}
+        if "content-type" in request.headers:
+            headers["content-type"] = request.headers["content-type"]
+        if self._policy.key:
+            headers["x-rapidapi-key"] = self._policy.key
+        return httpx.Request(
+            request.method,
+            url,
+            headers=headers,
+            content=request.read(),
+            extensions={"timeout": httpx.Timeout(self._policy.timeout).as_dict()},
+        )
+
+    def _failed(
+        self, call: ApiCall, request: httpx.Request, code: StatusCode, status: int
+    ) -> Recording:
+        """Describe a call that got no answer as ToolBench's server would."""
+        observation = json.dumps({"error": ERROR_TEXTS[code], "response": ""})
+        response = {
+            "status": {"code": status, "message": code.name.replace("_", " ").title()},
+            "headers": {"content-type": ["application/json"]},
+            "body": {"string": observation},
+        }
+        asked: dict[str, Any] = {
+            "method": request.method,
+            "uri": self._redactor.url(str(request.url)),
+            "body": None,
+            "headers": {},
+        }
+        return Recording(call, asked, response, status_code=int(code), transient=True)
+
+    def _take_request(self, request: Any) -> Any:
+        """Keep vcrpy's request, under the documented URL; leave requests of others alone."""
+        if self._capture.documented_url is None:
+            return None
+        body = self._redactor.body(request.body)
+        self._capture.request = {
+            "method": request.method,
+            "uri": self._redactor.url(self._capture.documented_url),
+            "body": _text(body) if body else None,
+            "headers": {
+                name: [self._redactor.text(value)]
+                for name, value in sorted(request.headers.items())
+                if name.lower() in KEPT_REQUEST_HEADERS
+            },
+        }
+        return request
+
+    def _take_response(self, response: dict[str, Any]) -> None:
+        """Keep vcrpy's response without what changes from call to call; vcrpy keeps none."""
+        headers = {name.lower(): values for name, values in response["headers"].items()}
+        self._capture.response = {
+            "status": response["status"],
+            "headers": {
+                name: headers[name]
+                for name in KEPT_RESPONSE_HEADERS
+                if name in headers and name not in SECRET_HEADERS
+            },
+            "body": {"string": _text(self._redactor.body(response["body"]["string"]))},
+        }
+
+
+def _text(body: bytes | str | None) -> bytes | str:
+    """Give a body as text where it is text, so that a cassette can be read."""
+    try:
+        return body.decode("utf-8") if isinstance(body, bytes) else body or ""
+    except UnicodeDecodeError:
+        return body or ""

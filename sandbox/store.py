@@ -5,7 +5,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ from typing import Any
 import sqlite_utils
 
 from sandbox.call import KEY_RULE, ApiCall, call_key, canonical_arguments
-from sandbox.cassette import Recording, read_cassette
+from sandbox.cassette import Recording, cassettes, read_cassette
 from sandbox.catalogue import Catalogue
 from sandbox.errors import CorruptTape
+from sandbox.journal import Journal
 from sandbox.names import standardise
 from sandbox.response import ApiResponse
 
@@ -121,7 +122,8 @@ class Store:
 
     def _sources(self) -> dict[str, str]:
         """What the index was made from: each file with its size and time of change."""
-        files = sorted((self._world / "recorded").glob("*/*.yaml"))
+        journal = Journal(self._world).path
+        files = [*cassettes(self._world), *([journal] if journal.exists() else [])]
         files += sorted((self._world / "tools").glob("*/*.json"))
         marks = {"rules": f"schema {SCHEMA}, key {KEY_RULE}"}
         for path in files:
@@ -176,25 +178,36 @@ class Store:
         return db
 
     def _recording_rows(self) -> Iterator[dict[str, Any]]:
-        for path in sorted((self._world / "recorded").glob("*/*.yaml")):
-            yield from self._rows_of(read_cassette(path), str(path.relative_to(self._world)))
+        """Give a row per recording; what the journal holds stands in for what it will replace."""
+        unfiled = [r for r in Journal(self._world).read() if not r.transient]
+        replaced = {self._key(recording) for recording in unfiled}
+        for path in cassettes(self._world):
+            file = str(path.relative_to(self._world))
+            for recording in read_cassette(path):
+                if not replaced or self._key(recording) not in replaced:
+                    yield self._row(recording, file)
+        for recording in {self._key(r): r for r in unfiled}.values():
+            yield self._row(recording, "journal")
 
-    def _rows_of(self, recordings: Iterable[Recording], file: str) -> Iterator[dict[str, Any]]:
-        for recording in recordings:
-            call = recording.call
-            found = self._catalogue.find(call.tool, call.api, call.category)
-            yield {
-                "key": call_key(call, found[1] if found else None),
-                "instruction": recording.instruction,
-                "category": call.category,
-                "tool": call.tool,
-                "tool_name": standardise(call.tool),
-                "api": call.api,
-                "api_name": standardise(call.api),
-                "arguments": json.dumps(call.arguments, ensure_ascii=False),
-                "response": json.dumps(asdict(recording.api_response()), ensure_ascii=False),
-                "file": file,
-            }
+    def _key(self, recording: Recording) -> str:
+        call = recording.call
+        found = self._catalogue.find(call.tool, call.api, call.category)
+        return call_key(call, found[1] if found else None)
+
+    def _row(self, recording: Recording, file: str) -> dict[str, Any]:
+        call = recording.call
+        return {
+            "key": self._key(recording),
+            "instruction": recording.instruction,
+            "category": call.category,
+            "tool": call.tool,
+            "tool_name": standardise(call.tool),
+            "api": call.api,
+            "api_name": standardise(call.api),
+            "arguments": json.dumps(call.arguments, ensure_ascii=False),
+            "response": json.dumps(asdict(recording.api_response()), ensure_ascii=False),
+            "file": file,
+        }
 
 
 def _connect(path: Path | str) -> sqlite3.Connection:

@@ -378,7 +378,7 @@ def _write_trees(world: World, trees: list[Tree], imported: Imported) -> None:
         cassettes.setdefault(place, []).append(recording)
         imported.recordings += 1
     for (category, tool), recordings in sorted(cassettes.items()):
-        path = cassette_path(world.path / "recorded", category, tool)
+        path = cassette_path(world.path, category, tool)
         ordered = sorted(recordings, key=lambda r: (standardise(r.call.api), r.instruction or ""))
         write_cassette(path, category, tool, ordered)
     for model in sorted({tree.model for tree in trees}):

@@ -4,17 +4,23 @@ import hashlib
 import json
 import shlex
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sandbox.call import KEY_RULE, ApiCall, call_key
+from sandbox.call import KEY_RULE, ApiCall, call_key, call_line
 from sandbox.catalogue import Catalogue
 from sandbox.completions import CompletionTape
 from sandbox.errors import BadInput, UnrecordedCall
 from sandbox.response import ApiResponse
 from sandbox.store import Store
-from sandbox.tool import Api
+from sandbox.tool import Api, Tool
+
+if TYPE_CHECKING:
+    from sandbox.live import LiveClient
+    from sandbox.tape import Tape
 
 FORMAT = 1
 """The version of the directory's layout."""
@@ -34,6 +40,7 @@ class World:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.about = _read_about(self.path)
+        self.tape: Tape | None = None
 
     @cached_property
     def catalogue(self) -> Catalogue:
@@ -59,6 +66,26 @@ class World:
                 content = hashlib.sha256(path.read_bytes()).hexdigest()
                 digest.update(f"{path.relative_to(self.path).as_posix()} {content}\n".encode())
         return digest.hexdigest()
+
+    @contextmanager
+    def recording(self, client: "LiveClient", refresh: bool = False) -> Iterator["Tape"]:
+        """Answer unrecorded calls live, and record them, for the length of a `with` block.
+
+        Args:
+            client: makes the calls.
+            refresh: call recorded ones again as well, and update the tape.
+
+        Raises:
+            BadInput: another process is recording into this world.
+        """
+        from sandbox.tape import Tape
+
+        with Tape(self, client, refresh) as tape:
+            self.tape = tape
+            try:
+                yield tape
+            finally:
+                self.tape = None
 
     def session(self, instruction: str | None = None) -> "Session":
         """Start the calls of one instruction: its own recordings first, repeats counted."""
@@ -86,6 +113,17 @@ class World:
         command = f"echo {shlex.quote(line)} | toolreplay record {self.path} --calls -"
         return UnrecordedCall(f"Not recorded: {call}\n{nearest}\nTo record it:\n  {command}")
 
+    def document(self, call: ApiCall) -> tuple[Tool, Api]:
+        """Find the documents that a call needs to be made.
+
+        Raises:
+            BadInput: there are none.
+        """
+        found = self.catalogue.find(call.tool, call.api, call.category)
+        if found is None:
+            raise BadInput(f"{call}: {self.path} has no document of this API under tools/.")
+        return found
+
     def _document(self, call: ApiCall) -> Api | None:
         found = self.catalogue.find(call.tool, call.api, call.category)
         return found[1] if found else None
@@ -110,22 +148,15 @@ class Session:
             UnrecordedCall: no recording answers it; names the nearest and how to record it.
         """
         key = self._world.key(call)
+        tape = self._world.tape
         recordings = self._world.store.find(key, self._instruction)
+        if tape is not None and (tape.refresh or not recordings):
+            return tape.call(call).response
         if not recordings:
             raise self._world.unrecorded(call)
         made = self._made[key]
         self._made[key] += 1
         return recordings[min(made, len(recordings) - 1)]
-
-
-def call_line(call: ApiCall) -> dict[str, Any]:
-    """Give a call as it stands in a file of calls, one JSON object a line."""
-    return {
-        "category": call.category,
-        "tool": call.tool,
-        "api": call.api,
-        "arguments": call.arguments,
-    }
 
 
 def create_world(path: Path, name: str, source: str, notes: dict[str, Any] | None = None) -> World:

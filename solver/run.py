@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from sandbox.call import KEY_RULE, ApiCall
+from sandbox.call import KEY_RULE, ApiCall, call_line
 from sandbox.cassette import write_whole
 from sandbox.chat import ChatModel
 from sandbox.errors import BadInput
@@ -22,7 +22,7 @@ from sandbox.instruction import Instruction
 from sandbox.names import folder_name
 from sandbox.response import OBSERVATION_LIMIT
 from sandbox.tool import Api, Tool
-from sandbox.world import World, call_line
+from sandbox.world import World
 from solver.environment import Environment
 from solver.method import Method
 from solver.search import Drawing

@@ -86,7 +86,7 @@ def make_world(path: Path, recordings: list[Recording]) -> World:
     document = path / "tools" / "Weather" / "weather_now.json"
     document.parent.mkdir(parents=True, exist_ok=True)
     document.write_text(json.dumps(WEATHER), encoding="utf-8")
-    cassette = cassette_path(path / "recorded", "Weather", "Weather Now")
+    cassette = cassette_path(path, "Weather", "Weather Now")
     write_cassette(cassette, "Weather", "Weather Now", recordings)
     return world
 

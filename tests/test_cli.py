@@ -73,7 +73,7 @@ def test_the_public_names_are_there() -> None:
         (["eval", "nowhere"], "nowhere/run.json"),
         (["world", "stats", "nowhere"], "no world.json"),
         (["solve", "q.json", "--world", "nowhere", "--out", "run"], "q.json"),
-        (["record", "nowhere", "--calls", "none.jsonl"], "none.jsonl"),
+        (["record", "nowhere", "--calls", "none.jsonl"], "no world.json"),
         (["world", "import", "postman", ".", "--into", "w"], "postman"),
     ],
 )

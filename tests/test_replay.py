@@ -24,7 +24,7 @@ def city(name: str, **more: object) -> ApiCall:
 
 
 def cassette_of(world: World) -> Path:
-    return cassette_path(world.path / "recorded", "Weather", "Weather Now")
+    return cassette_path(world.path, "Weather", "Weather Now")
 
 
 def test_a_recorded_call_is_answered(world: World) -> None:

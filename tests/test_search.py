@@ -9,7 +9,7 @@ import pytest
 from sandbox.chat import Completion, CompletionRequest
 from sandbox.errors import UnrecordedCall, UnrecordedCompletion
 from sandbox.instruction import Instruction
-from sandbox.recorder import RecordedModel
+from sandbox.recorded_model import RecordedModel
 from sandbox.world import World
 from solver.environment import Environment, finish_arguments
 from solver.method import Method

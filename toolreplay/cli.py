@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.progress import Progress
 
+    from sandbox.call import ApiCall
+
 app = typer.Typer(
     name="toolreplay",
     no_args_is_help=True,
@@ -217,46 +219,89 @@ def evaluate(
 def record(
     world: Annotated[Path, typer.Argument(help="The world to record into.")],
     calls: Annotated[
-        str, typer.Option(help="JSON Lines of category, tool, api, arguments; - for stdin.")
-    ],
+        str | None,
+        typer.Option(help="JSON Lines of category, tool, api, arguments; - for stdin."),
+    ] = None,
+    refresh: Annotated[
+        bool, typer.Option(help="Call what is recorded again and report what drifted.")
+    ] = False,
     key: Annotated[
         str | None, typer.Option(envvar="RAPIDAPI_KEY", help="Sent as X-RapidAPI-Key.")
     ] = None,
     via: Annotated[
         str | None, typer.Option(help="Reach every host at this address (local services).")
     ] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait.")] = 30.0,
-    again: Annotated[bool, typer.Option(help="Also call what is recorded already.")] = False,
+    host: Annotated[
+        list[str] | None, typer.Option(help="Call these hosts alone; repeat for several.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for an answer.")] = 30.0,
+    retries: Annotated[int, typer.Option(min=0, help="Attempts after a passing failure.")] = 3,
+    rate: Annotated[
+        float | None, typer.Option(min=0.01, help="Calls a second to one host at most.")
+    ] = None,
+    budget: Annotated[int | None, typer.Option(min=1, help="Calls to make at most.")] = None,
+    workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Calls at once.")] = 4,
+    dry_run: Annotated[bool, typer.Option(help="Show the requests, make none.")] = False,
+    fail_on_breaking: Annotated[
+        bool, typer.Option(help="Exit with 1 when a refresh finds breaking drift.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make API calls over HTTP and put what comes back onto the tape.
+
+    What is on the tape already is left alone, so a stopped recording goes on where it was; a
+    passing failure (timeout, 429, 5xx) is retried, then kept apart from the answers.
 
     \b
     Examples:
       RAPIDAPI_KEY=... toolreplay record worlds/mine --calls runs/mine/unrecorded.jsonl
+      RAPIDAPI_KEY=... toolreplay record worlds/mine --refresh --fail-on-breaking
       toolreplay record cassettes/demo --calls examples/upstream/calls.jsonl \\
           --via http://127.0.0.1:8900
     """
-    from sandbox.errors import BadInput
-    from sandbox.live import LiveClient, Recorded, read_calls, record_calls
+    from sandbox.live import LiveClient, LivePolicy
+    from sandbox.request import build_request
+    from sandbox.tape import refresh_order
     from sandbox.world import World
+    from toolreplay.tables import drift_table
+
+    opened = World(world)
+    wanted = (refresh_order(opened) if refresh else []) + (_read_calls(calls) if calls else [])
+    if not wanted:
+        raise typer.BadParameter("nothing to call: give --calls FILE, or --refresh.")
+    if dry_run:
+        for call in wanted:
+            request = build_request(*opened.document(call), call)
+            typer.echo(f"{request.method} {request.url} {request.read().decode()}".rstrip())
+        return
+    hosts = frozenset(host) if host else None
+    policy = LivePolicy(key, via, timeout, retries, 30.0, rate, hosts, budget)
+    with _progress() as progress, opened.recording(LiveClient(policy), refresh) as tape:
+        for _ in progress.track(
+            tape.run(wanted, workers), total=len(wanted), description="Recording"
+        ):
+            pass
+    drifts = sorted(tape.drifts, key=lambda drift: drift.call)
+    if as_json:
+        _print_json({"results": dict(tape.results), "drift": [d.to_json() for d in drifts]})
+    else:
+        counts = ", ".join(f"{n} {result}" for result, n in sorted(tape.results.items()))
+        typer.echo(f"{len(wanted)} calls: {counts}")
+        if drifts:
+            _print(drift_table(drifts))
+    if fail_on_breaking and any(drift.breaking for drift in drifts):
+        raise typer.Exit(1)
+
+
+def _read_calls(source: str) -> "list[ApiCall]":
+    from sandbox.call import read_calls
+    from sandbox.errors import BadInput
 
     try:
-        text = sys.stdin.read() if calls == "-" else Path(calls).read_text(encoding="utf-8")
+        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{calls}: cannot be read ({error}).") from error
-    wanted = read_calls(text, calls)
-    client = LiveClient(key, via, timeout)
-    done = Recorded()
-    with _progress() as progress:
-        recording = record_calls(World(world), wanted, client, again)
-        for done in progress.track(recording, total=len(wanted), description="Recording"):  # noqa: B007
-            pass
-    client.close()
-    typer.echo(f"{done.calls} calls recorded, {done.kept} were on the tape already.")
-    for failure in done.failed:
-        typer.echo(f"No answer: {failure}", err=True)
-    if done.failed:
-        raise typer.Exit(1)
+        raise BadInput(f"{source}: cannot be read ({error}).") from error
+    return read_calls(text, source)
 
 
 @world_app.command("import")

@@ -8,7 +8,7 @@ from sandbox.errors import BadInput
 from sandbox.instruction import Instruction, read_instructions
 from sandbox.network import network_shut
 from sandbox.openai_model import ObservationRole, OpenAIModel
-from sandbox.recorder import RecordedModel, RecordingModel
+from sandbox.recorded_model import RecordedModel, RecordingModel
 from sandbox.world import World
 from solver.method import Method
 from solver.run import Run, Settings

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from eval.evaluation import OVERALL, Evaluation, Setting
+from sandbox.drift import Drift
 
 METHOD_TITLES = {"CoT@1": "ReACT", "DFS_woFilter_w2": "DFSDT"}
 """The paper's names for ToolBench's."""
@@ -55,6 +56,19 @@ def comparison_table(evaluations: Sequence[Evaluation]) -> Table:
             for setting in evaluation.settings
         ]
         table.add_row(evaluation.model, method_title(evaluation.method), *cells, end_section=True)
+    return table
+
+
+def drift_table(drifts: Sequence[Drift]) -> Table:
+    """Show what changed, a line per call."""
+    table = Table(title="Drift")
+    for heading in ("Call", "Breaking", "Status", "Gone", "Added", "Retyped", "Values"):
+        table.add_column(heading, overflow="fold")
+    for drift in drifts:
+        status = f"{drift.status[0]} -> {drift.status[1]}" if drift.status else ""
+        fields = (drift.gone, drift.added, drift.retyped, drift.values)
+        cells = ["\n".join(paths) for paths in fields]
+        table.add_row(drift.call, "yes" if drift.breaking else "no", status, *cells)
     return table
 
 

@@ -1,4 +1,4 @@
-"""The recorder between a search and its model: every completion goes onto the tape once."""
+"""Models that answer from the tape: with a client behind it that fills it, or alone."""
 
 from sandbox.chat import ChatModel, Completion, CompletionRequest
 from sandbox.completions import CompletionTape, RecordedCompletion

@@ -1,0 +1,121 @@
+"""Drift: what changed between a recorded answer and the one that came now."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.cassette import Recording
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How the answer to one call changed.
+
+    Attributes:
+        call: the call, as text.
+        status: HTTP status before and now, where it changed.
+        gone: fields that were there before.
+        added: fields that are new.
+        retyped: fields that have another JSON type now, with both types.
+        values: fields with another value of the same type.
+    """
+
+    call: str
+    status: tuple[int, int] | None = None
+    gone: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    retyped: tuple[str, ...] = ()
+    values: tuple[str, ...] = field(default=())
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything changed."""
+        return bool(self.status or self.gone or self.added or self.retyped or self.values)
+
+    @property
+    def breaking(self) -> bool:
+        """Whether a client of the old answer may fail: other status, lost or retyped fields."""
+        return bool(self.status or self.gone or self.retyped)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the drift for `--json`."""
+        return {
+            "call": self.call,
+            "breaking": self.breaking,
+            "status": list(self.status) if self.status else None,
+            "gone": list(self.gone),
+            "added": list(self.added),
+            "retyped": list(self.retyped),
+            "values": list(self.values),
+        }
+
+
+def drift_between(before: Recording, now: Recording) -> Drift:
+    """Compare two answers to one call.
+
+    Fields are named by path, list items as `[]`: a list that grew is a change of values, a field
+    that some items lost is not gone while others have it.
+    """
+    was, is_now = before.response["status"]["code"], now.response["status"]["code"]
+    old, new = _fields(_body(before)), _fields(_body(now))
+    shared = [path for path in old if path in new]
+    return Drift(
+        str(before.call),
+        (was, is_now) if was != is_now else None,
+        tuple(path for path in old if path not in new),
+        tuple(path for path in new if path not in old),
+        tuple(
+            f"{path}: {'|'.join(sorted(old[path].types))} -> {'|'.join(sorted(new[path].types))}"
+            for path in shared
+            if not new[path].types <= old[path].types
+        ),
+        tuple(
+            path
+            for path in shared
+            if new[path].types <= old[path].types and old[path].values != new[path].values
+        ),
+    )
+
+
+@dataclass
+class _Field:
+    types: set[str] = field(default_factory=set)
+    values: list[Any] = field(default_factory=list)
+
+
+def _body(recording: Recording) -> Any:
+    text = recording.response["body"].get("string", "")
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _fields(body: Any) -> dict[str, _Field]:
+    found: dict[str, _Field] = {}
+    for path, value in _leaves(body, "$"):
+        known = found.setdefault(path, _Field())
+        known.types.add(_type(value))
+        known.values.append(value)
+    return found
+
+
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for name in value:
+            yield from _leaves(value[name], f"{path}.{name}")
+    elif isinstance(value, list) and value:
+        for item in value:
+            yield from _leaves(item, f"{path}[]")
+    else:
+        yield path, value
+
+
+def _type(value: Any) -> str:
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | float):
+        return "number"
+    names: dict[type, str] = {str: "string", list: "array", dict: "object", bytes: "bytes"}
+    return names.get(type(value), "null")

@@ -1,0 +1,124 @@
+"""The journal: recordings that are acknowledged, but not yet filed into their cassettes.
+
+A recording is appended to `recorded/journal.jsonl` before its answer is handed on, so nothing that
+was acknowledged is lost when the process is killed. Filing sorts it into its cassette; doing so
+twice changes nothing, so a journal that a killed process left is simply filed by the next one.
+"""
+
+import base64
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from sandbox.cassette import (
+    RECORDED,
+    Recording,
+    cassette_path,
+    read_cassette,
+    write_cassette,
+)
+from sandbox.errors import CorruptTape
+from sandbox.names import standardise
+
+Keyed = tuple[str, Recording]
+"""A recording with the key of its call."""
+
+
+class Journal:
+    """The journal of one world."""
+
+    def __init__(self, world: Path) -> None:
+        self._world = world
+        self.path = world / RECORDED / "journal.jsonl"
+
+    def read(self) -> list[Recording]:
+        """Read what is not filed yet; a last line without its end was never acknowledged.
+
+        Raises:
+            CorruptTape: a complete line is no recording; names it.
+        """
+        if not self.path.exists():
+            return []
+        *lines, _ = self.path.read_text(encoding="utf-8").split("\n")
+        return [self._recording(number, line) for number, line in enumerate(lines, start=1)]
+
+    def append(self, recording: Recording) -> None:
+        """Write a recording down; it outlives the process when this returns."""
+        line = {
+            "category": recording.call.category,
+            "tool": recording.call.tool,
+            "transient": recording.transient,
+            "interaction": recording.to_interaction(),
+        }
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab") as file:
+            file.write(json.dumps(line, default=_as_base64).encode() + b"\n")
+
+    def mend(self) -> None:
+        """Cut off a last line that was not finished, so that lines can be appended again."""
+        if self.path.exists():
+            content = self.path.read_bytes()
+            with self.path.open("r+b") as file:
+                file.truncate(content.rfind(b"\n") + 1)
+
+    def file(self, keyed: Iterable[Keyed], key_of: Any) -> None:
+        """Put recordings into their cassettes, and end the journal.
+
+        Args:
+            keyed: the recordings to file, with their keys; of one key, the last counts.
+            key_of: gives the key of a recorded call.
+        """
+        groups: dict[tuple[str, str], dict[str, Recording]] = {}
+        for key, recording in keyed:
+            place = (recording.call.category, recording.call.tool)
+            groups.setdefault(place, {})[key] = recording
+        for (category, tool), new in sorted(groups.items()):
+            self._file_tool(category, tool, new, key_of)
+        self.path.unlink(missing_ok=True)
+
+    def _file_tool(self, category: str, tool: str, new: dict[str, Recording], key_of: Any) -> None:
+        for transient in (False, True):
+            path = cassette_path(self._world, category, tool, transient)
+            there = read_cassette(path) if path.exists() else []
+            coming = {k: r for k, r in new.items() if r.transient == transient}
+            answered = {k for k, r in new.items() if not r.transient}
+            gone = answered if transient else set(coming)
+            kept = [r for r in there if key_of(r.call) not in gone | set(coming)]
+            if coming or len(kept) != len(there):
+                _write(path, category, tool, [*kept, *coming.values()])
+
+    def _recording(self, number: int, line: str) -> Recording:
+        try:
+            entry = json.loads(line, object_hook=_from_base64)
+            return Recording.from_interaction(
+                entry["interaction"], entry["category"], entry["tool"], entry["transient"]
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise CorruptTape(
+                f"{self.path}, line {number}: {error}. Nothing was changed. Delete the line and "
+                f"record its call again."
+            ) from error
+
+
+def _write(path: Path, category: str, tool: str, recordings: list[Recording]) -> None:
+    if recordings:
+        write_cassette(path, category, tool, sorted(recordings, key=_order))
+    else:
+        path.unlink()
+
+
+def _order(recording: Recording) -> tuple[str, str, str]:
+    """Order by API and arguments; of one call, recordings keep the order of their making."""
+    arguments = json.dumps(recording.call.arguments, ensure_ascii=False, sort_keys=True)
+    return standardise(recording.call.api), arguments, recording.instruction or ""
+
+
+def _as_base64(value: object) -> dict[str, str]:
+    if isinstance(value, bytes):
+        return {"base64": base64.b64encode(value).decode("ascii")}
+    raise TypeError(f"{type(value).__name__} cannot be written down")
+
+
+def _from_base64(value: dict[str, Any]) -> Any:
+    return base64.b64decode(value["base64"]) if value.keys() == {"base64"} else value

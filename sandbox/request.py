@@ -1,0 +1,58 @@
+"""HTTP requests from documents: where each argument of a call goes."""
+
+import json
+import re
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from sandbox.call import ApiCall
+from sandbox.errors import BadInput
+from sandbox.tool import Api, Tool
+
+
+def build_request(tool: Tool, api: Api, call: ApiCall) -> httpx.Request:
+    """Make the HTTP request that a call stands for.
+
+    Arguments go into the path where the URL names them (`{name}` or `:name`), else into the body
+    where the document has a `request_body` (`json` or `form`), else into the query string. An
+    argument that the document does not know travels as it is called.
+
+    Args:
+        tool: the tool's document.
+        api: the API's document.
+        call: the call; its arguments go by any spelling that standardises to a documented name.
+
+    Raises:
+        BadInput: the document has no URL, or one that is no http(s) URL, or the arguments are no
+            object.
+    """
+    if isinstance(call.arguments, str):
+        raise BadInput(f"{call}: the arguments are no JSON object: there is nothing to send.")
+    if not api.url or urlsplit(api.url).scheme not in ("http", "https"):
+        raise BadInput(
+            f"{tool.name}: {api.name} has no http(s) URL in its document, so it cannot be called. "
+            f"Add one under url in tools/."
+        )
+    values = {_true_name(api, n): value for n, value in call.arguments.items() if value is not None}
+    url = api.url
+    for name in list(values):
+        placeholder = re.compile(rf"\{{{re.escape(name)}\}}|(?<=/):{re.escape(name)}(?=/|$)")
+        if placeholder.search(url):
+            url = quote(_text(values.pop(name)), safe="").join(placeholder.split(url))
+    method = (api.method or "GET").upper()
+    if api.request_body == "json":
+        return httpx.Request(method, url, json=values)
+    if api.request_body == "form":
+        return httpx.Request(method, url, data={n: _text(v) for n, v in values.items()})
+    return httpx.Request(method, url, params={n: _text(v) for n, v in sorted(values.items())})
+
+
+def _true_name(api: Api, name: str) -> str:
+    parameter = api.parameter(name)
+    return parameter.name if parameter else name
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,100 @@
+"""Secrets: what counts as one, and how it is taken out before anything is stored or compared.
+
+Redaction happens on the way in and when a call is looked up alike, so a tape that was recorded
+with one key answers calls that carry another.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from sandbox.names import standardise
+
+REDACTED = "REDACTED"
+"""What stands in place of a secret."""
+
+SECRET_NAMES = frozenset(
+    {
+        "access_token",
+        "api_key",
+        "apikey",
+        "app_key",
+        "auth_token",
+        "authorization",
+        "bearer_token",
+        "client_secret",
+        "rapidapi_key",
+        "subscription_key",
+        "toolbench_key",
+        "x_api_key",
+        "x_rapidapi_key",
+    }
+)
+"""Names of arguments, query fields and headers whose values are secrets, in standard form."""
+
+SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie"})
+"""Headers that are never stored."""
+
+_PATTERNS = re.compile(
+    r"\b(?:sk-[A-Za-z0-9_-]{16,}"
+    r"|[0-9a-f]{10}msh[0-9a-f]{15}p[0-9a-f]{6}jsn[0-9a-f]{12}"
+    r"|AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{20,}|hf_[A-Za-z0-9]{20,}"
+    r"|eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"
+    r"|[Bb]earer\s+(?!REDACTED)[A-Za-z0-9._~+/=-]{16,})"
+)
+"""Shapes of well-known keys: OpenAI, RapidAPI, AWS, GitHub, Hugging Face, JSON web tokens."""
+
+
+def is_secret_name(name: str) -> bool:
+    """Tell whether a value of that name is a secret."""
+    return standardise(name) in SECRET_NAMES
+
+
+class Redactor:
+    """Takes secrets out of what is stored.
+
+    Args:
+        known: values that are secret whatever they look like, such as the user's own keys.
+    """
+
+    def __init__(self, known: Iterable[str | None] = ()) -> None:
+        self._known = sorted((k for k in known if k and len(k) >= 4), key=len, reverse=True)
+
+    def text(self, text: str) -> str:
+        """Take known secrets, and what has the shape of a key, out of a text."""
+        for secret in self._known:
+            text = text.replace(secret, REDACTED)
+        return _PATTERNS.sub(REDACTED, text)
+
+    def value(self, value: Any) -> Any:
+        """Take secrets out of a JSON value, in any depth."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, list):
+            return [self.value(item) for item in value]
+        if isinstance(value, dict):
+            return {
+                name: REDACTED if is_secret_name(str(name)) else self.value(item)
+                for name, item in value.items()
+            }
+        return value
+
+    def url(self, url: str) -> str:
+        """Take basic auth and secret query fields out of a URL."""
+        scheme, place, path, query, fragment = urlsplit(url)
+        fields = [
+            f"{name}={REDACTED}" if is_secret_name(name) else f"{name}{equals}{value}"
+            for name, equals, value in (field.partition("=") for field in query.split("&"))
+        ]
+        bare = urlunsplit((scheme, place.rpartition("@")[2], path, "&".join(fields), fragment))
+        return self.text(bare)
+
+    def body(self, body: bytes | str | None) -> bytes | str | None:
+        """Take secrets out of an HTTP body; one that is no UTF-8 text is left as it is."""
+        if isinstance(body, bytes):
+            try:
+                return self.text(body.decode("utf-8")).encode("utf-8")
+            except UnicodeDecodeError:
+                return body
+        return self.text(body) if body is not None else None

@@ -1,0 +1,179 @@
+"""The tape while it runs: live calls that are recorded as they are made."""
+
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal
+
+from filelock import FileLock, Timeout
+
+from sandbox.call import ApiCall
+from sandbox.cassette import Recording, cassette_path, cassettes, read_cassette
+from sandbox.drift import Drift, drift_between
+from sandbox.errors import BadInput
+from sandbox.journal import Journal
+from sandbox.live import LiveClient
+from sandbox.response import ApiResponse
+from sandbox.tool import Tool
+
+if TYPE_CHECKING:
+    from sandbox.world import World
+
+Result = Literal["recorded", "unchanged", "changed", "transient", "kept"]
+"""What became of a call: newly recorded, called again with the same or another answer, failed in
+passing, or left alone because it is recorded."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one call came to.
+
+    Attributes:
+        result: see `Result`.
+        response: the answer.
+        drift: how it differs from the recording, where it was called again.
+    """
+
+    result: Result
+    response: ApiResponse
+    drift: Drift | None = None
+
+
+class Tape:
+    """Makes live calls for a world and records them; a context manager, safe for threads.
+
+    While it runs, no other process can record into the same world. Each recording is in the
+    journal before it is handed on; when the tape ends, the journal is filed into the cassettes.
+
+    Args:
+        world: the world.
+        client: makes the calls.
+        refresh: call what is recorded again; without it, recordings answer.
+    """
+
+    def __init__(self, world: "World", client: LiveClient, refresh: bool = False) -> None:
+        self._world = world
+        self._client = client
+        self.refresh = refresh
+        self._journal = Journal(world.path)
+        self._file_lock = FileLock(world.path / ".recording.lock")
+        self._lock = threading.Lock()
+        self._call_locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._fresh: dict[str, Recording] = {}
+        self._filed: dict[tuple[str, str], dict[str, list[Recording]]] = {}
+        self.results: Counter[Result] = Counter()
+        self.drifts: list[Drift] = []
+
+    def __enter__(self) -> "Tape":
+        try:
+            self._file_lock.acquire(timeout=0)
+        except Timeout as error:
+            raise BadInput(
+                f"{self._world.path}: another process is recording into this world. Wait for it."
+            ) from error
+        self._journal.mend()
+        self._file(self._journal.read())
+        self._client.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self._client.__exit__(kind, error, trace)
+            self._file(self._journal.read())
+        finally:
+            self._file_lock.release()
+
+    def _file(self, recordings: list[Recording]) -> None:
+        keyed = [(self._world.key(r.call), r) for r in recordings]
+        self._journal.file(keyed, self._world.key)
+
+    def call(self, call: ApiCall) -> Outcome:
+        """Make a call, unless it is recorded or was made on this tape before.
+
+        Raises:
+            BadInput: the world has no document of the API, or the call cannot be made.
+            NetworkRefused: its host may not be called.
+        """
+        found = self._world.document(call)
+        key = self._world.key(call)
+        with self._lock:
+            lock = self._call_locks[key]
+        with lock:
+            if key in self._fresh:
+                return self._result("kept", self._fresh[key].api_response("live"))
+            recorded = self._recorded(found[0]).get(key, [])
+            if recorded and not self.refresh:
+                return self._result("kept", recorded[0].api_response())
+            return self._record(key, self._client.call(*found, call), recorded)
+
+    def run(self, calls: Sequence[ApiCall], workers: int = 1) -> Iterator[Outcome]:
+        """Make many calls, several at once.
+
+        Yields:
+            The outcome of each, in the order of the calls.
+        """
+        with ThreadPoolExecutor(workers) as pool:
+            futures = [pool.submit(self.call, call) for call in calls]
+            try:
+                for future in futures:
+                    yield future.result()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _record(self, key: str, now: Recording, recorded: list[Recording]) -> Outcome:
+        response = now.api_response("live")
+        if now.transient:
+            self._journal_add(now)
+            return self._result("transient", response)
+        drift = drift_between(recorded[-1], now) if recorded else None
+        if drift is None or drift.changed:
+            self._journal_add(now)
+        with self._lock:
+            self._fresh[key] = now
+        if drift is None:
+            return self._result("recorded", response)
+        return self._result("changed" if drift.changed else "unchanged", response, drift)
+
+    def _journal_add(self, recording: Recording) -> None:
+        with self._lock:
+            self._journal.append(recording)
+
+    def _result(self, result: Result, response: ApiResponse, drift: Drift | None = None) -> Outcome:
+        with self._lock:
+            self.results[result] += 1
+            if drift and drift.changed:
+                self.drifts.append(drift)
+        return Outcome(result, response, drift)
+
+    def _recorded(self, tool: Tool) -> dict[str, list[Recording]]:
+        """Read the recordings of a tool by key; each cassette is read once."""
+        place = (tool.category, tool.name)
+        with self._lock:
+            if place not in self._filed:
+                by_key: dict[str, list[Recording]] = defaultdict(list)
+                path = cassette_path(self._world.path, *place)
+                for recording in read_cassette(path) if path.exists() else []:
+                    by_key[self._world.key(recording.call)].append(recording)
+                self._filed[place] = by_key
+            return self._filed[place]
+
+
+def refresh_order(world: "World") -> list[ApiCall]:
+    """List all calls of a world for a refresh: those that failed in passing come first.
+
+    Raises:
+        CorruptTape: a cassette is damaged.
+    """
+    found: dict[str, ApiCall] = {}
+    for path in [*cassettes(world.path, transient=True), *cassettes(world.path)]:
+        for recording in read_cassette(path):
+            found.setdefault(world.key(recording.call), recording.call)
+    return list(found.values())
