@@ -1,0 +1,384 @@
+"""Recording from real HTTP: what is sent, what is stored, faults, kills, drift and secrets."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import vcr
+
+from sandbox.call import ApiCall, call_line
+from sandbox.cassette import cassette_path, read_cassette
+from sandbox.errors import BadInput, NetworkRefused
+from sandbox.live import LiveClient, LivePolicy
+from sandbox.network import network_shut
+from sandbox.request import build_request
+from sandbox.tape import Outcome, Tape, refresh_order
+from sandbox.tool import Tool
+from sandbox.world import World, create_world
+from tests.api_server import ApiServer, api_server
+
+KEY = "0123456789msh0123456789abcdep012345jsn0123456789ab"
+
+SHOP = {
+    "tool_name": "Shop",
+    "category": "Commerce",
+    "host": "shop.example",
+    "api_list": [
+        {
+            "name": "Item",
+            "url": "https://shop.example/items/{id}",
+            "method": "GET",
+            "required_parameters": [{"name": "id", "type": "NUMBER"}],
+            "optional_parameters": [
+                {"name": "lang", "type": "STRING"},
+                {"name": "api_key", "type": "STRING"},
+            ],
+        },
+        {
+            "name": "Shelf",
+            "url": "https://shop.example/shelves/:name/items",
+            "method": "GET",
+            "required_parameters": [{"name": "name", "type": "STRING"}],
+        },
+        {
+            "name": "Order",
+            "url": "https://shop.example/orders",
+            "method": "POST",
+            "request_body": "json",
+            "required_parameters": [
+                {"name": "items", "type": "ARRAY"},
+                {"name": "gift", "type": "BOOLEAN"},
+            ],
+        },
+        {
+            "name": "Login",
+            "url": "https://shop.example/login",
+            "method": "POST",
+            "request_body": "form",
+            "required_parameters": [{"name": "user", "type": "STRING"}],
+        },
+        {"name": "Nowhere", "method": "GET"},
+    ],
+}
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> World:
+    document = tmp_path / "world" / "tools" / "Commerce" / "shop.json"
+    document.parent.mkdir(parents=True)
+    document.write_text(json.dumps(SHOP))
+    return create_world(tmp_path / "world", "shop", "made by a test")
+
+
+@pytest.fixture
+def server() -> Iterator[ApiServer]:
+    with api_server() as running:
+        yield running
+
+
+def item(number: object, **more: object) -> ApiCall:
+    return ApiCall("Commerce", "Shop", "Item", {"id": number, **more})
+
+
+def record(
+    world: World,
+    server: ApiServer,
+    calls: list[ApiCall],
+    refresh: bool = False,
+    workers: int = 1,
+    **policy: object,
+) -> tuple[list[Outcome], Tape]:
+    chosen = LivePolicy(**{"via": server.url, "key": KEY, "longest_pause": 0.01, **policy})
+    with World(world.path).recording(LiveClient(chosen), refresh) as tape:
+        outcomes = list(tape.run(calls, workers))
+    return outcomes, tape
+
+
+def shop_cassette(world: World, transient: bool = False) -> Path:
+    return cassette_path(world.path, "Commerce", "Shop", transient)
+
+
+@pytest.mark.parametrize(
+    ("api", "arguments", "method", "url", "body"),
+    [
+        ("Item", {"is_id": 7}, "GET", "https://shop.example/items/7", ""),
+        (
+            "Item",
+            {"lang": "é&b", "id": "a/b"},
+            "GET",
+            "https://shop.example/items/a%2Fb?lang=%C3%A9%26b",
+            "",
+        ),
+        ("Shelf", {"name": "../x"}, "GET", "https://shop.example/shelves/..%2Fx/items", ""),
+        (
+            "Order",
+            {"items": [1, 2], "gift": True, "note": None},
+            "POST",
+            "https://shop.example/orders",
+            '{"items":[1,2],"gift":true}',
+        ),
+        ("Login", {"user": "a b"}, "POST", "https://shop.example/login", "user=a+b"),
+    ],
+)
+def test_arguments_go_where_the_document_says(
+    api: str, arguments: dict[str, object], method: str, url: str, body: str
+) -> None:
+    tool = Tool.model_validate(SHOP)
+    document = next(a for a in tool.api_list if a.name == api)
+    request = build_request(tool, document, ApiCall("Commerce", "Shop", api, arguments))
+    assert (request.method, str(request.url), request.read().decode()) == (method, url, body)
+
+
+def test_what_cannot_be_sent_is_told(shop: World, server: ApiServer) -> None:
+    for call, problem in (
+        (ApiCall("", "Shop", "Nowhere", {}), r"no http\(s\) URL"),
+        (ApiCall("", "Shop", "Item", "{broken"), "no JSON object"),
+        (ApiCall("", "Shop", "Basket", {}), "no document"),
+    ):
+        with pytest.raises(BadInput, match=problem):
+            record(shop, server, [call])
+    assert not server.requests
+
+
+def test_a_live_call_is_recorded_and_then_replayed(shop: World, server: ApiServer) -> None:
+    outcomes, _ = record(shop, server, [item(1, lang="fi"), item("1", lang="fi")])
+    assert [o.result for o in outcomes] == ["recorded", "kept"]
+    assert outcomes[0].response.provenance == "live"
+    _, path, headers, _ = server.requests[0]
+    assert path == "/items/1?lang=fi"
+    assert headers["x-rapidapi-key"] == KEY
+    assert headers["x-rapidapi-host"] == "shop.example"
+    with network_shut():
+        replayed = World(shop.path).call(item(1, lang="fi"))
+    assert replayed.body == {"ok": "/items/1", "lang": "fi"}
+    assert replayed.provenance == "recorded"
+
+
+def test_plain_vcrpy_plays_what_was_recorded(shop: World, server: ApiServer) -> None:
+    order = ApiCall("Commerce", "Shop", "Order", {"items": [1], "gift": False})
+    record(shop, server, [item(1), order])
+    with network_shut(), vcr.use_cassette(str(shop_cassette(shop)), record_mode="none"):
+        assert httpx.get("https://shop.example/items/1").json() == {"ok": "/items/1"}
+        body = {"items": [1], "gift": False}
+        assert httpx.post("https://shop.example/orders", json=body).json() == {"ok": "/orders"}
+
+
+def test_recording_does_not_depend_on_workers_or_order(
+    shop: World, server: ApiServer, tmp_path: Path
+) -> None:
+    calls = [item(n) for n in range(40)]
+    record(shop, server, calls, workers=8)
+    one = shop_cassette(shop).read_text()
+    shop_cassette(shop).unlink()
+    record(shop, server, calls[::-1])
+    assert shop_cassette(shop).read_text() == one
+
+
+def test_volatile_headers_and_cookies_are_not_stored(shop: World, server: ApiServer) -> None:
+    record(shop, server, [item(1)])
+    text = shop_cassette(shop).read_text()
+    assert "x-request-id" not in text
+    assert "secret-cookie" not in text
+    assert "127.0.0.1" not in text
+
+
+@pytest.mark.parametrize("fault", [429, 503, "reset", "hang"])
+def test_a_passing_failure_is_retried(shop: World, server: ApiServer, fault: int | str) -> None:
+    server.faults["/items/1"] = [fault]
+    outcomes, _ = record(shop, server, [item(1)], timeout=0.3)
+    assert [o.result for o in outcomes] == ["recorded"]
+    assert server.seen["/items/1"] == 2
+
+
+@pytest.mark.parametrize(("fault", "code"), [(429, 9), (500, 6), ("reset", 12), ("hang", 5)])
+def test_a_lasting_failure_is_kept_apart_and_refreshed_first(
+    shop: World, server: ApiServer, fault: int | str, code: int
+) -> None:
+    server.faults["/items/9"] = [fault] * 3
+    outcomes, _ = record(shop, server, [item(1), item(9)], retries=2, timeout=0.2)
+    assert [o.result for o in outcomes] == ["recorded", "transient"]
+    assert outcomes[1].response.status_code == code
+    assert "/items/9" not in shop_cassette(shop).read_text()
+    assert "/items/9" in shop_cassette(shop, transient=True).read_text()
+    with pytest.raises(Exception, match="Not recorded"):
+        World(shop.path).call(item(9))
+    assert refresh_order(World(shop.path)) == [item(9), item(1)]
+    record(shop, server, [item(9)])
+    assert not shop_cassette(shop, transient=True).exists()
+    assert World(shop.path).call(item(9)).body == {"ok": "/items/9"}
+
+
+def test_a_failure_never_replaces_an_answer(shop: World, server: ApiServer) -> None:
+    record(shop, server, [item(1)])
+    before = shop_cassette(shop).read_text()
+    server.faults["/items/1"] = [500]
+    outcomes, _ = record(shop, server, [item(1)], refresh=True, retries=0)
+    assert [o.result for o in outcomes] == ["transient"]
+    assert shop_cassette(shop).read_text() == before
+
+
+def test_an_unchanged_refresh_keeps_every_byte(shop: World, server: ApiServer) -> None:
+    record(shop, server, [item(n) for n in range(5)])
+    before = shop_cassette(shop).read_bytes()
+    outcomes, tape = record(shop, server, refresh_order(World(shop.path)), refresh=True)
+    assert {o.result for o in outcomes} == {"unchanged"}
+    assert not tape.drifts
+    assert shop_cassette(shop).read_bytes() == before
+
+
+def test_drift_is_told_by_field_and_only_its_entry_changes(shop: World, server: ApiServer) -> None:
+    server.answers["/items/2"] = (200, {"name": "cup", "price": 5, "tags": [{"a": 1}, {"b": 2}]})
+    record(shop, server, [item(1), item(2), item(3)])
+    before = shop_cassette(shop).read_text().splitlines()
+    server.answers["/items/2"] = (200, {"name": "mug", "price": "5", "tags": [{"a": 1}], "new": 0})
+    _, tape = record(shop, server, refresh_order(World(shop.path)), refresh=True)
+    [drift] = tape.drifts
+    assert drift.breaking
+    assert drift.to_json() == {
+        "call": 'Commerce/Shop/Item {"id": 2}',
+        "breaking": True,
+        "status": None,
+        "gone": ["$.tags[].b"],
+        "added": ["$.new"],
+        "retyped": ["$.price: number -> string"],
+        "values": ["$.name"],
+    }
+    after = shop_cassette(shop).read_text().splitlines()
+    assert len([line for line in after if line not in before]) == 1
+    assert World(shop.path).call(item(2)).body["name"] == "mug"
+
+
+def test_a_changed_status_is_breaking(shop: World, server: ApiServer) -> None:
+    record(shop, server, [item(1)])
+    server.answers["/items/1"] = (404, {"ok": "/items/1"})
+    _, tape = record(shop, server, [item(1)], refresh=True)
+    assert tape.drifts[0].status == (200, 404)
+    assert tape.drifts[0].breaking
+
+
+def test_secrets_never_reach_the_tape_and_do_not_break_replay(
+    shop: World, server: ApiServer
+) -> None:
+    server.answers["/items/1"] = (200, {"your key": KEY, "n": 1})
+    record(shop, server, [item(1, api_key="my-private-value")])
+    stored = b"".join(p.read_bytes() for p in shop.path.rglob("*") if p.is_file())
+    for secret in (KEY, "my-private-value", "secret-cookie"):
+        assert secret.encode() not in stored
+    replayed = World(shop.path).call(item(1, api_key="somebody-else's"))
+    assert replayed.body == {"your key": "REDACTED", "n": 1}
+
+
+def test_only_allowed_hosts_are_called(shop: World, server: ApiServer) -> None:
+    with pytest.raises(NetworkRefused, match=r"shop\.example is none of the hosts"):
+        record(shop, server, [item(1)], hosts=frozenset({"other.example"}))
+    assert not server.requests
+
+
+def test_redirects_are_recorded_and_not_followed(shop: World, server: ApiServer) -> None:
+    server.answers["/items/1"] = (302, {"go": "elsewhere"})
+    outcomes, _ = record(shop, server, [item(1)])
+    assert outcomes[0].response.body == {"go": "elsewhere"}
+    assert len(server.requests) == 1
+
+
+def test_a_budget_ends_the_recording_and_keeps_what_was_made(
+    shop: World, server: ApiServer
+) -> None:
+    calls = [item(n) for n in range(5)]
+    with pytest.raises(BadInput, match="budget of 3 calls"):
+        record(shop, server, calls, budget=3)
+    assert len(read_cassette(shop_cassette(shop))) == 3
+    outcomes, _ = record(shop, server, calls, budget=3)
+    assert [o.result for o in outcomes] == ["kept"] * 3 + ["recorded"] * 2
+
+
+def test_a_rate_limit_spaces_the_calls(shop: World, server: ApiServer) -> None:
+    started = time.monotonic()
+    record(shop, server, [item(n) for n in range(5)], rate=20.0, workers=4)
+    assert time.monotonic() - started >= 4 * 0.05 - 0.02
+
+
+def test_two_recorders_do_not_meet(shop: World, server: ApiServer) -> None:
+    policy = LivePolicy(via=server.url)
+    with shop.recording(LiveClient(policy)):
+        with pytest.raises(BadInput, match="another process is recording"):
+            record(shop, server, [item(1)])
+
+
+def test_binary_answers_survive(shop: World, server: ApiServer) -> None:
+    server.answers["/items/1"] = (200, b"\x89PNG\r\n\xff\x00")
+    record(shop, server, [item(1)])
+    [stored] = read_cassette(shop_cassette(shop))
+    assert stored.response["body"]["string"] == b"\x89PNG\r\n\xff\x00"
+
+
+def record_command(world: Path, url: str, *more: str) -> list[str]:
+    program = [sys.executable, "-c", "from toolreplay.cli import main; main()", "record"]
+    return [*program, str(world), "--via", url, "--calls", str(world.parent / "calls"), *more]
+
+
+def test_killed_at_many_points_nothing_acknowledged_is_lost(shop: World, server: ApiServer) -> None:
+    """Kill -9 while recording: every answered call is on disk, and each is made once or, where
+    the kill fell between answer and journal, twice."""
+    calls = [item(n) for n in range(60)]
+    lines = "".join(json.dumps(call_line(c)) + "\n" for c in calls)
+    (shop.path.parent / "calls").write_text(lines)
+    server.delay = 0.004
+    kills = 0
+    while True:
+        made = len(server.requests)
+        process = subprocess.Popen(
+            record_command(shop.path, server.url, "--workers", "2"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        while process.poll() is None and (
+            kills >= 12 or len(server.requests) < made + 3 + kills % 4
+        ):
+            time.sleep(0.001)
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+            kills += 1
+            process.communicate()
+            readable = World(shop.path).store.counts()
+            on_disk = readable[0]["recordings"] if readable else 0
+            assert on_disk >= len(server.seen) - 2
+        else:
+            assert process.wait() == 0, process.communicate()[1].decode()
+            break
+    assert kills >= 8
+    assert len(read_cassette(shop_cassette(shop))) == 60
+    assert sum(n - 1 for n in server.seen.values()) <= 2 * kills
+    killed = shop_cassette(shop).read_bytes()
+    shop_cassette(shop).unlink()
+    record(shop, server, calls)
+    assert shop_cassette(shop).read_bytes() == killed
+
+
+def test_the_command_line_records_and_reports_drift(shop: World, server: ApiServer) -> None:
+    calls = "".join(json.dumps(call_line(item(n))) + "\n" for n in (1, 2))
+    (shop.path.parent / "calls").write_text(calls)
+
+    def run(*more: str) -> subprocess.CompletedProcess[str]:
+        command = record_command(shop.path, server.url, *more)
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    dry = run("--dry-run")
+    assert "GET https://shop.example/items/2" in dry.stdout
+    assert not server.requests
+    assert "2 calls: 2 recorded" in run().stdout
+    assert "2 calls: 2 kept" in run().stdout
+    server.answers["/items/2"] = (200, [])
+    refreshed = run("--refresh", "--fail-on-breaking", "--json")
+    assert refreshed.returncode == 1
+    told = json.loads(refreshed.stdout)
+    assert told["results"] == {"changed": 1, "kept": 2, "unchanged": 1}
+    assert told["drift"][0]["gone"] == ["$.ok"]
+    assert told["drift"][0]["added"] == ["$"]
