@@ -5,6 +5,7 @@ instruction it was made) stands under `response.toolreplay`, the tool and its ca
 top-level `metadata`: the two places where vcrpy keeps what it does not know.
 """
 
+import base64
 import json
 import os
 from collections.abc import Iterable
@@ -65,6 +66,37 @@ class Recording:
             about["protocol"] = OBSERVATION_PROTOCOL
             about["status_code"] = self.status_code
         return {"request": self.request, "response": {**self.response, "toolreplay": about}}
+
+    def to_line(self) -> str:
+        """Give the recording as one line of JSON; a body that is no text goes as base64."""
+        interaction = self.to_interaction()
+        raw = self.response["body"].get("string", "")
+        if isinstance(raw, bytes):
+            body = {"base64": base64.b64encode(raw).decode("ascii")}
+            interaction["response"] = {**interaction["response"], "body": body}
+        place = {"category": self.call.category, "tool": self.call.tool}
+        return json.dumps(
+            {**place, "transient": self.transient, "interaction": interaction}, ensure_ascii=False
+        )
+
+    @classmethod
+    def from_line(cls, line: str) -> "Recording":
+        """Read a line that `to_line` gave.
+
+        Raises:
+            ValueError: it is none; the message says why.
+        """
+        try:
+            entry = json.loads(line)
+            interaction = entry["interaction"]
+            body = interaction["response"]["body"]
+            if "base64" in body:
+                body["string"] = base64.b64decode(body.pop("base64"))
+            return cls.from_interaction(
+                interaction, entry["category"], entry["tool"], entry["transient"]
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"no recording ({error!r})") from error
 
     @classmethod
     def from_interaction(

@@ -5,12 +5,11 @@ was acknowledged is lost when the process is killed. Filing sorts it into its ca
 twice changes nothing, so a journal that a killed process left is simply filed by the next one.
 """
 
-import base64
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
+from sandbox.call import ApiCall
 from sandbox.cassette import (
     RECORDED,
     Recording,
@@ -45,15 +44,9 @@ class Journal:
 
     def append(self, recording: Recording) -> None:
         """Write a recording down; it outlives the process when this returns."""
-        line = {
-            "category": recording.call.category,
-            "tool": recording.call.tool,
-            "transient": recording.transient,
-            "interaction": recording.to_interaction(),
-        }
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab") as file:
-            file.write(json.dumps(line, default=_as_base64).encode() + b"\n")
+            file.write(recording.to_line().encode("utf-8", "surrogatepass") + b"\n")
 
     def mend(self) -> None:
         """Cut off a last line that was not finished, so that lines can be appended again."""
@@ -62,7 +55,7 @@ class Journal:
             with self.path.open("r+b") as file:
                 file.truncate(content.rfind(b"\n") + 1)
 
-    def file(self, keyed: Iterable[Keyed], key_of: Any) -> None:
+    def file(self, keyed: Iterable[Keyed], key_of: Callable[[ApiCall], str]) -> None:
         """Put recordings into their cassettes, and end the journal.
 
         Args:
@@ -77,7 +70,9 @@ class Journal:
             self._file_tool(category, tool, new, key_of)
         self.path.unlink(missing_ok=True)
 
-    def _file_tool(self, category: str, tool: str, new: dict[str, Recording], key_of: Any) -> None:
+    def _file_tool(
+        self, category: str, tool: str, new: dict[str, Recording], key_of: Callable[[ApiCall], str]
+    ) -> None:
         for transient in (False, True):
             path = cassette_path(self._world, category, tool, transient)
             there = read_cassette(path) if path.exists() else []
@@ -90,11 +85,8 @@ class Journal:
 
     def _recording(self, number: int, line: str) -> Recording:
         try:
-            entry = json.loads(line, object_hook=_from_base64)
-            return Recording.from_interaction(
-                entry["interaction"], entry["category"], entry["tool"], entry["transient"]
-            )
-        except (ValueError, KeyError, TypeError) as error:
+            return Recording.from_line(line)
+        except ValueError as error:
             raise CorruptTape(
                 f"{self.path}, line {number}: {error}. Nothing was changed. Delete the line and "
                 f"record its call again."
@@ -112,13 +104,3 @@ def _order(recording: Recording) -> tuple[str, str, str]:
     """Order by API and arguments; of one call, recordings keep the order of their making."""
     arguments = json.dumps(recording.call.arguments, ensure_ascii=False, sort_keys=True)
     return standardise(recording.call.api), arguments, recording.instruction or ""
-
-
-def _as_base64(value: object) -> dict[str, str]:
-    if isinstance(value, bytes):
-        return {"base64": base64.b64encode(value).decode("ascii")}
-    raise TypeError(f"{type(value).__name__} cannot be written down")
-
-
-def _from_base64(value: dict[str, Any]) -> Any:
-    return base64.b64decode(value["base64"]) if value.keys() == {"base64"} else value

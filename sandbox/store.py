@@ -6,7 +6,6 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,8 @@ from sandbox.catalogue import Catalogue
 from sandbox.errors import CorruptTape
 from sandbox.journal import Journal
 from sandbox.names import standardise
-from sandbox.response import ApiResponse
 
-SCHEMA = 1
+SCHEMA = 2
 """The version of the tables below; an index of another version is rebuilt."""
 
 NEAREST_CANDIDATES = 500
@@ -28,7 +26,7 @@ NEAREST_CANDIDATES = 500
 
 
 class Store:
-    """Recorded responses by call key.
+    """Recordings by call key.
 
     Args:
         world: the world's directory.
@@ -45,7 +43,7 @@ class Store:
         self._lock = threading.Lock()
         self._db = self._open()
 
-    def find(self, key: str, instruction: str | None = None) -> list[ApiResponse]:
+    def find(self, key: str, instruction: str | None = None) -> list[Recording]:
         """Give all recordings of a call, in the order in which they were made.
 
         Args:
@@ -53,10 +51,10 @@ class Store:
             instruction: where some recordings were made for this instruction, only those count.
         """
         rows = self._rows(
-            "select id, instruction, response from recordings where key = ? order by id", [key]
+            "select id, instruction, recording from recordings where key = ? order by id", [key]
         )
         own = [row for row in rows if instruction is not None and row[1] == instruction]
-        return [self._response(row) for row in own or rows]
+        return [self._recording(row) for row in own or rows]
 
     def nearest(self, call: ApiCall, limit: int = 3) -> list[ApiCall]:
         """Give the recorded calls most like a call: same API first, then same tool."""
@@ -98,10 +96,10 @@ class Store:
         except sqlite3.DatabaseError as error:
             raise self._damaged(str(error)) from error
 
-    def _response(self, row: tuple[int, str | None, str]) -> ApiResponse:
+    def _recording(self, row: tuple[int, str | None, str]) -> Recording:
         try:
-            return ApiResponse(**json.loads(row[2]))
-        except (ValueError, TypeError) as error:
+            return Recording.from_line(row[2])
+        except ValueError as error:
             raise self._damaged(f"recordings, row {row[0]}: {error}") from error
 
     def _damaged(self, problem: str) -> CorruptTape:
@@ -166,7 +164,7 @@ class Store:
                 "api": str,
                 "api_name": str,
                 "arguments": str,
-                "response": str,
+                "recording": str,
                 "file": str,
             },
             pk="id",
@@ -205,7 +203,7 @@ class Store:
             "api": call.api,
             "api_name": standardise(call.api),
             "arguments": json.dumps(call.arguments, ensure_ascii=False),
-            "response": json.dumps(asdict(recording.api_response()), ensure_ascii=False),
+            "recording": recording.to_line(),
             "file": file,
         }
 

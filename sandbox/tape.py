@@ -16,7 +16,7 @@ from sandbox.drift import Drift, drift_between
 from sandbox.errors import BadInput
 from sandbox.journal import Journal
 from sandbox.live import LiveClient
-from sandbox.response import ApiResponse
+from sandbox.response import ApiResponse, Provenance
 from sandbox.tool import Tool
 
 if TYPE_CHECKING:
@@ -33,13 +33,20 @@ class Outcome:
 
     Attributes:
         result: see `Result`.
-        response: the answer.
+        recording: the answer, as it was recorded or came now.
+        provenance: which of the two.
         drift: how it differs from the recording, where it was called again.
     """
 
     result: Result
-    response: ApiResponse
+    recording: Recording
+    provenance: Provenance
     drift: Drift | None = None
+
+    @property
+    def response(self) -> ApiResponse:
+        """The answer in ToolBench's terms."""
+        return self.recording.api_response(self.provenance)
 
 
 class Tape:
@@ -108,10 +115,10 @@ class Tape:
             lock = self._call_locks[key]
         with lock:
             if key in self._fresh:
-                return self._result("kept", self._fresh[key].api_response("live"))
+                return self._result("kept", self._fresh[key], "live")
             recorded = self._recorded(found[0]).get(key, [])
             if recorded and not self.refresh:
-                return self._result("kept", recorded[0].api_response())
+                return self._result("kept", recorded[0], "recorded")
             return self._record(key, self._client.call(*found, call), recorded)
 
     def run(self, calls: Sequence[ApiCall], workers: int = 1) -> Iterator[Outcome]:
@@ -129,29 +136,34 @@ class Tape:
                 pool.shutdown(cancel_futures=True)
 
     def _record(self, key: str, now: Recording, recorded: list[Recording]) -> Outcome:
-        response = now.api_response("live")
         if now.transient:
             self._journal_add(now)
-            return self._result("transient", response)
+            return self._result("transient", now, "live")
         drift = drift_between(recorded[-1], now) if recorded else None
         if drift is None or drift.changed:
             self._journal_add(now)
         with self._lock:
             self._fresh[key] = now
         if drift is None:
-            return self._result("recorded", response)
-        return self._result("changed" if drift.changed else "unchanged", response, drift)
+            return self._result("recorded", now, "live")
+        return self._result("changed" if drift.changed else "unchanged", now, "live", drift)
 
     def _journal_add(self, recording: Recording) -> None:
         with self._lock:
             self._journal.append(recording)
 
-    def _result(self, result: Result, response: ApiResponse, drift: Drift | None = None) -> Outcome:
+    def _result(
+        self,
+        result: Result,
+        recording: Recording,
+        provenance: Provenance,
+        drift: Drift | None = None,
+    ) -> Outcome:
         with self._lock:
             self.results[result] += 1
             if drift and drift.changed:
                 self.drifts.append(drift)
-        return Outcome(result, response, drift)
+        return Outcome(result, recording, provenance, drift)
 
     def _recorded(self, tool: Tool) -> dict[str, list[Recording]]:
         """Read the recordings of a tool by key; each cassette is read once."""

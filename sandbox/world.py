@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sandbox.call import KEY_RULE, ApiCall, call_key, call_line
+from sandbox.cassette import Recording
 from sandbox.catalogue import Catalogue
 from sandbox.completions import CompletionTape
 from sandbox.errors import BadInput, UnrecordedCall
-from sandbox.response import ApiResponse
+from sandbox.response import ApiResponse, Provenance
 from sandbox.store import Store
 from sandbox.tool import Api, Tool
 
@@ -142,21 +143,31 @@ class Session:
         self._made: Counter[str] = Counter()
 
     def call(self, call: ApiCall) -> ApiResponse:
-        """Answer a call from its recordings.
+        """Answer a call from its recordings, or live where the world is being recorded.
 
         Raises:
             UnrecordedCall: no recording answers it; names the nearest and how to record it.
+        """
+        recording, provenance = self.find(call)
+        return recording.api_response(provenance)
+
+    def find(self, call: ApiCall) -> tuple[Recording, Provenance]:
+        """Give the recording that answers a call, and where it comes from.
+
+        Raises:
+            UnrecordedCall: as `call` does.
         """
         key = self._world.key(call)
         tape = self._world.tape
         recordings = self._world.store.find(key, self._instruction)
         if tape is not None and (tape.refresh or not recordings):
-            return tape.call(call).response
+            outcome = tape.call(call)
+            return outcome.recording, outcome.provenance
         if not recordings:
             raise self._world.unrecorded(call)
         made = self._made[key]
         self._made[key] += 1
-        return recordings[min(made, len(recordings) - 1)]
+        return recordings[min(made, len(recordings) - 1)], "recorded"
 
 
 def create_world(path: Path, name: str, source: str, notes: dict[str, Any] | None = None) -> World:

@@ -307,9 +307,11 @@ def test_a_rate_limit_spaces_the_calls(shop: World, server: ApiServer) -> None:
 
 def test_two_recorders_do_not_meet(shop: World, server: ApiServer) -> None:
     policy = LivePolicy(via=server.url)
-    with shop.recording(LiveClient(policy)):
-        with pytest.raises(BadInput, match="another process is recording"):
-            record(shop, server, [item(1)])
+    with (
+        shop.recording(LiveClient(policy)),
+        pytest.raises(BadInput, match="another process is recording"),
+    ):
+        record(shop, server, [item(1)])
 
 
 def test_binary_answers_survive(shop: World, server: ApiServer) -> None:

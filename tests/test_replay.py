@@ -193,7 +193,7 @@ def test_a_damaged_index_is_named_and_left_alone(world: World) -> None:
 def test_a_damaged_row_is_named(world: World) -> None:
     world.call(city("Oslo"))
     with sqlite3.connect(world.path / "world.db") as connection:
-        connection.execute("update recordings set response = '{' where id = 2")
+        connection.execute("update recordings set recording = '{' where id = 2")
     with pytest.raises(CorruptTape, match="row 2"):
         World(world.path).call(city("Rome"))
 
