@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
@@ -48,6 +49,11 @@ class Catalogue:
         for tool in self:
             for api in tool.api_list:
                 yield tool, api
+
+    def hosts(self) -> frozenset[str]:
+        """Give the hosts of all documented URLs."""
+        found = (urlsplit(api.url).hostname for _, api in self.apis() if api.url)
+        return frozenset(host for host in found if host)
 
     def find(self, tool: str, api: str, category: str = "") -> tuple[Tool, Api] | None:
         """Find an API by names in any spelling.

@@ -17,6 +17,7 @@ from vcr.record_mode import RecordMode
 from sandbox.call import ApiCall
 from sandbox.cassette import Recording
 from sandbox.errors import BadInput, NetworkRefused
+from sandbox.policy import LivePolicy
 from sandbox.request import build_request
 from sandbox.response import ERROR_TEXTS, StatusCode
 from sandbox.secrets import SECRET_HEADERS, Redactor
@@ -30,32 +31,6 @@ KEPT_RESPONSE_HEADERS = ("content-language", "content-type", "link", "location")
 
 TRANSIENT_STATUSES = (429, 500, 502, 503, 504)
 """HTTP statuses that may be gone the next time: retried, and never pinned as the answer."""
-
-
-@dataclass(frozen=True)
-class LivePolicy:
-    """How live calls are made.
-
-    Attributes:
-        key: sent as `X-RapidAPI-Key`; it never reaches a recording, a log or an error.
-        via: an address that all hosts are reached at, for services on this machine.
-        timeout: seconds to wait for an answer.
-        retries: further attempts after a passing failure, with growing pauses; a service's
-            `Retry-After` is heeded up to `longest_pause`.
-        longest_pause: seconds between two attempts at most.
-        rate: calls a second to one host at most; None for no limit.
-        hosts: hosts that may be called; None for those of the documents.
-        budget: calls to make at most; None for no limit.
-    """
-
-    key: str | None = None
-    via: str | None = None
-    timeout: float = 30.0
-    retries: int = 3
-    longest_pause: float = 30.0
-    rate: float | None = None
-    hosts: frozenset[str] | None = None
-    budget: int | None = None
 
 
 @dataclass

@@ -16,13 +16,17 @@ import vcr
 from sandbox.call import ApiCall, call_line
 from sandbox.cassette import cassette_path, read_cassette
 from sandbox.errors import BadInput, NetworkRefused
-from sandbox.live import LiveClient, LivePolicy
+from sandbox.live import LiveClient
 from sandbox.network import network_shut
+from sandbox.policy import LivePolicy
 from sandbox.request import build_request
 from sandbox.tape import Outcome, Tape, refresh_order
 from sandbox.tool import Tool
 from sandbox.world import World, create_world
+from solver.run import steps
 from tests.api_server import ApiServer, api_server
+from tests.conftest import GIVE_UP, answer, call, put_on_tape
+from toolreplay.solving import solve
 
 KEY = "0123456789msh0123456789abcdep012345jsn0123456789ab"
 
@@ -137,13 +141,13 @@ def test_arguments_go_where_the_document_says(
 
 
 def test_what_cannot_be_sent_is_told(shop: World, server: ApiServer) -> None:
-    for call, problem in (
+    for bad, problem in (
         (ApiCall("", "Shop", "Nowhere", {}), r"no http\(s\) URL"),
         (ApiCall("", "Shop", "Item", "{broken"), "no JSON object"),
         (ApiCall("", "Shop", "Basket", {}), "no document"),
     ):
         with pytest.raises(BadInput, match=problem):
-            record(shop, server, [call])
+            record(shop, server, [bad])
     assert not server.requests
 
 
@@ -384,3 +388,19 @@ def test_the_command_line_records_and_reports_drift(shop: World, server: ApiServ
     assert told["results"] == {"changed": 1, "kept": 2, "unchanged": 1}
     assert told["drift"][0]["gone"] == ["$.ok"]
     assert told["drift"][0]["added"] == ["$"]
+
+
+def test_a_search_records_what_is_new_and_then_runs_offline(
+    shop: World, server: ApiServer, tmp_path: Path
+) -> None:
+    put_on_tape(shop, "s/1", [call("item_for_shop", {"is_id": 5}), answer("It is there."), GIVE_UP])
+    api_list = [{"category_name": "Commerce", "tool_name": "Shop", "api_name": "Item"}]
+    queries = tmp_path / "s.json"
+    queries.write_text(json.dumps([{"query": "?", "query_id": 1, "api_list": api_list}]))
+    policy = LivePolicy(via=server.url)
+    for mode, provenance in (("live", "live"), ("replay", "recorded"), ("refresh", "live")):
+        out = tmp_path / mode
+        list(solve(queries, World(shop.path), out, mode=mode, policy=policy))  # type: ignore[arg-type]
+        content = json.loads((out / "answers/s/1_DFS_woFilter_w2.json").read_text())
+        assert next(steps(content))[1]["provenance"] == provenance
+    assert server.seen == {"/items/5": 2}

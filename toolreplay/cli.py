@@ -29,6 +29,13 @@ world_app = typer.Typer(no_args_is_help=True, help="Import worlds and look into 
 app.add_typer(world_app, name="world")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Key = Annotated[str | None, typer.Option(envvar="RAPIDAPI_KEY", help="Sent as X-RapidAPI-Key.")]
+Via = Annotated[str | None, typer.Option(help="Reach every host at this address (local services).")]
+Host = Annotated[
+    list[str] | None,
+    typer.Option(help="Call these hosts alone, not all documented ones; repeat for several."),
+]
+Budget = Annotated[int | None, typer.Option(min=1, help="Live calls to make at most.")]
 Workers = Annotated[
     int, typer.Option("--workers", "-w", min=1, help="Instructions to solve at once.")
 ]
@@ -141,6 +148,13 @@ def solve(
         str,
         typer.Option(help="tool or user: the role that carries observations to the server."),
     ] = "tool",
+    mode: Annotated[
+        str, typer.Option(help="replay, live (record what is new) or refresh (record all).")
+    ] = "replay",
+    key: Key = None,
+    via: Via = None,
+    host: Host = None,
+    budget: Budget = None,
 ) -> None:
     """Search solution paths for instructions.
 
@@ -155,11 +169,12 @@ def solve(
           --method dfsdt --workers 4 --out runs/mine
     """
     from sandbox.errors import BadInput
+    from sandbox.policy import LivePolicy
     from sandbox.world import World
     from solver.method import Method
     from solver.run import Settings
     from solver.search import Drawing, Limits
-    from toolreplay.solving import read_queries
+    from toolreplay.solving import read_mode, read_queries
     from toolreplay.solving import solve as solve_queries
 
     if observations_as not in ("tool", "user"):
@@ -181,6 +196,8 @@ def solve(
         settings=settings,
         base_url=base_url,
         observation_role="user" if observations_as == "user" else "tool",
+        mode=read_mode(mode),
+        policy=LivePolicy(key=key, via=via, hosts=frozenset(host) if host else None, budget=budget),
     )
     with _progress() as progress:
         for _ in progress.track(solved, total=total, description="Searching"):
@@ -225,21 +242,15 @@ def record(
     refresh: Annotated[
         bool, typer.Option(help="Call what is recorded again and report what drifted.")
     ] = False,
-    key: Annotated[
-        str | None, typer.Option(envvar="RAPIDAPI_KEY", help="Sent as X-RapidAPI-Key.")
-    ] = None,
-    via: Annotated[
-        str | None, typer.Option(help="Reach every host at this address (local services).")
-    ] = None,
-    host: Annotated[
-        list[str] | None, typer.Option(help="Call these hosts alone; repeat for several.")
-    ] = None,
+    key: Key = None,
+    via: Via = None,
+    host: Host = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for an answer.")] = 30.0,
     retries: Annotated[int, typer.Option(min=0, help="Attempts after a passing failure.")] = 3,
     rate: Annotated[
         float | None, typer.Option(min=0.01, help="Calls a second to one host at most.")
     ] = None,
-    budget: Annotated[int | None, typer.Option(min=1, help="Calls to make at most.")] = None,
+    budget: Budget = None,
     workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Calls at once.")] = 4,
     dry_run: Annotated[bool, typer.Option(help="Show the requests, make none.")] = False,
     fail_on_breaking: Annotated[
@@ -259,10 +270,11 @@ def record(
       toolreplay record cassettes/demo --calls examples/upstream/calls.jsonl \\
           --via http://127.0.0.1:8900
     """
-    from sandbox.live import LiveClient, LivePolicy
+    from sandbox.policy import LivePolicy
     from sandbox.request import build_request
     from sandbox.tape import refresh_order
     from sandbox.world import World
+    from toolreplay.solving import live_client
     from toolreplay.tables import drift_table
 
     opened = World(world)
@@ -276,7 +288,7 @@ def record(
         return
     hosts = frozenset(host) if host else None
     policy = LivePolicy(key, via, timeout, retries, 30.0, rate, hosts, budget)
-    with _progress() as progress, opened.recording(LiveClient(policy), refresh) as tape:
+    with _progress() as progress, opened.recording(live_client(opened, policy), refresh) as tape:
         for _ in progress.track(
             tape.run(wanted, workers), total=len(wanted), description="Recording"
         ):

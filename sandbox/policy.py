@@ -1,0 +1,29 @@
+"""How live calls are made: the key, the address, patience and limits."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class LivePolicy:
+    """How live calls are made.
+
+    Attributes:
+        key: sent as `X-RapidAPI-Key`; it never reaches a recording, a log or an error.
+        via: an address that all hosts are reached at, for services on this machine.
+        timeout: seconds to wait for an answer.
+        retries: further attempts after a passing failure, with growing pauses; a service's
+            `Retry-After` is heeded up to `longest_pause`.
+        longest_pause: seconds between two attempts at most.
+        rate: calls a second to one host at most; None for no limit.
+        hosts: hosts that may be called; None for those of the documents.
+        budget: calls to make at most; None for no limit.
+    """
+
+    key: str | None = None
+    via: str | None = None
+    timeout: float = 30.0
+    retries: int = 3
+    longest_pause: float = 30.0
+    rate: float | None = None
+    hosts: frozenset[str] | None = None
+    budget: int | None = None
