@@ -389,6 +389,91 @@ def world_stats(
     )
 
 
+@world_app.command("verify")
+def verify_world(
+    world: Annotated[Path, typer.Argument(help="The world.")],
+    mend: Annotated[bool, typer.Option(help="Put right what can be put right.")] = False,
+    secret: Annotated[
+        list[str] | None,
+        typer.Option(help="A variable of the environment whose value must not be in the world."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a world: broken or undocumented entries, leaked secrets, unfinished work.
+
+    Exits with 1 when something is left that was not put right.
+
+    \b
+    Examples:
+      toolreplay world verify cassettes/demo
+      toolreplay world verify worlds/mine --secret MY_API_KEY --mend
+    """
+    import os
+
+    from sandbox.verify import verify
+    from sandbox.world import World
+
+    names = ["RAPIDAPI_KEY", "OPENAI_API_KEY", *(secret or [])]
+    secrets = [value for name in names if (value := os.environ.get(name))]
+    problems = list(verify(World(world), secrets, mend))
+    if as_json:
+        _print_json([problem.to_json() for problem in problems])
+    for problem in [] if as_json else problems:
+        typer.echo(
+            f"{problem.kind}: {problem.place}: {problem.what}"
+            f"{' (mended)' if problem.mended else ''}"
+        )
+    left = sum(not problem.mended for problem in problems)
+    if not as_json:
+        typer.echo(f"{len(problems)} problems, {left} left." if problems else "All is well.")
+    if left:
+        raise typer.Exit(1)
+
+
+@app.command()
+def probe(
+    world: Annotated[Path, typer.Argument(help="The world whose APIs to probe.")],
+    drop: Annotated[bool, typer.Option(help="Take the worthless out of the documents.")] = False,
+    times: Annotated[int, typer.Option(min=1, help="Calls per API.")] = 1,
+    slow: Annotated[float, typer.Option(min=0.01, help="Seconds that are too long.")] = 5.0,
+    key: Key = None,
+    via: Via = None,
+    host: Host = None,
+    workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="APIs at once.")] = 4,
+    as_json: AsJson = False,
+) -> None:
+    """Call every API once and tell which fail, are slow, or answer with nothing of use.
+
+    \b
+    Examples:
+      RAPIDAPI_KEY=... toolreplay probe worlds/mine
+      RAPIDAPI_KEY=... toolreplay probe worlds/mine --times 3 --drop
+    """
+    from sandbox.policy import LivePolicy
+    from sandbox.probe import drop as drop_worthless
+    from sandbox.probe import probe as probe_all
+    from sandbox.world import World
+    from toolreplay.solving import live_client
+    from toolreplay.tables import probe_table
+
+    opened = World(world)
+    hosts = frozenset(host) if host else None
+    policy = LivePolicy(key, via, timeout=slow + 30, retries=0, hosts=hosts)
+    total = sum(1 for _ in opened.catalogue.apis())
+    probing = probe_all(opened.catalogue, live_client(opened, policy), times, slow, workers)
+    with _progress() as progress:
+        findings = list(progress.track(probing, total=total, description="Probing"))
+    if drop:
+        drop_worthless(opened.path / "tools", findings)
+    if as_json:
+        _print_json([finding.to_json() for finding in findings])
+        return
+    worthless = [finding for finding in findings if finding.reason]
+    if worthless:
+        _print(probe_table(worthless))
+    typer.echo(f"{total - len(worthless)} of {total} APIs are worth keeping.")
+
+
 @contextmanager
 def _progress() -> "Iterator[Progress]":
     """Show progress on standard error, so that standard output stays clean."""

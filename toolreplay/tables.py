@@ -1,11 +1,15 @@
 """Tables for the terminal."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from eval.evaluation import OVERALL, Evaluation, Setting
-from sandbox.drift import Drift
+
+if TYPE_CHECKING:
+    from sandbox.drift import Drift
+    from sandbox.probe import Probed
 
 METHOD_TITLES = {"CoT@1": "ReACT", "DFS_woFilter_w2": "DFSDT"}
 """The paper's names for ToolBench's."""
@@ -59,7 +63,7 @@ def comparison_table(evaluations: Sequence[Evaluation]) -> Table:
     return table
 
 
-def drift_table(drifts: Sequence[Drift]) -> Table:
+def drift_table(drifts: Sequence["Drift"]) -> Table:
     """Show what changed, a line per call."""
     table = Table(title="Drift")
     for heading in ("Call", "Breaking", "Status", "Gone", "Added", "Retyped", "Values"):
@@ -69,6 +73,16 @@ def drift_table(drifts: Sequence[Drift]) -> Table:
         fields = (drift.gone, drift.added, drift.retyped, drift.values)
         cells = ["\n".join(paths) for paths in fields]
         table.add_row(drift.call, "yes" if drift.breaking else "no", status, *cells)
+    return table
+
+
+def probe_table(findings: Sequence["Probed"]) -> Table:
+    """Show why APIs should go, a line each."""
+    table = Table(title="APIs to drop")
+    for heading in ("Category", "Tool", "API", "Reason"):
+        table.add_column(heading, overflow="fold")
+    for finding in findings:
+        table.add_row(finding.tool.category, finding.tool.name, finding.api.name, finding.reason)
     return table
 
 

@@ -1,0 +1,137 @@
+"""The API filter of the paper (section 2.1): call every API once, and tell which are worthless."""
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sandbox.call import ApiCall
+from sandbox.cassette import Recording
+from sandbox.catalogue import Catalogue, read_tool
+from sandbox.errors import BadInput
+from sandbox.live import LiveClient
+from sandbox.names import standardise
+from sandbox.tool import Api, Tool
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What a probe found of an API.
+
+    Attributes:
+        tool: the API's tool.
+        api: the API.
+        reason: why it should go; empty for one that is worth keeping.
+    """
+
+    tool: Tool
+    api: Api
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the finding for `--json`."""
+        return {
+            "category": self.tool.category,
+            "tool": self.tool.name,
+            "api": self.api.name,
+            "kept": not self.reason,
+            "reason": self.reason,
+        }
+
+
+def probe(
+    catalogue: Catalogue, client: LiveClient, times: int = 1, slow: float = 5.0, workers: int = 4
+) -> Iterator[Probed]:
+    """Call every API with the default values of its required parameters.
+
+    Args:
+        catalogue: what to probe.
+        client: makes the calls; nothing is recorded.
+        times: calls per API; one that is bad once is bad.
+        slow: seconds above which an answer comes too late.
+        workers: APIs to probe at once.
+
+    Yields:
+        A finding per API, in the order of the catalogue.
+    """
+
+    def look_at(found: tuple[Tool, Api]) -> Probed:
+        tool, api = found
+        return Probed(tool, api, _reason(tool, api, client, times, slow))
+
+    with client, ThreadPoolExecutor(workers) as pool:
+        yield from pool.map(look_at, catalogue.apis())
+
+
+def drop(folder: Path, findings: Iterable[Probed]) -> None:
+    """Take what a probe found worthless out of a folder of documents.
+
+    A tool that keeps no API goes altogether.
+    """
+    findings = list(findings)
+    for path in sorted(folder.glob("*/*.json")):
+        tool = read_tool(path)
+        mine = (standardise(tool.category), standardise(tool.name))
+        worthless = {
+            f.api.name
+            for f in findings
+            if f.reason and (standardise(f.tool.category), standardise(f.tool.name)) == mine
+        }
+        kept = [api for api in tool.api_list if api.name not in worthless]
+        if not kept:
+            path.unlink()
+        elif len(kept) < len(tool.api_list):
+            tool.api_list = kept
+            Catalogue([tool]).write(folder)
+
+
+def _reason(tool: Tool, api: Api, client: LiveClient, times: int, slow: float) -> str:
+    arguments = {parameter.name: parameter.default for parameter in api.required_parameters}
+    call = ApiCall(tool.category, tool.name, api.name, arguments)
+    for _ in range(times):
+        started = time.monotonic()
+        try:
+            recording = client.call(tool, api, call)
+        except BadInput as error:
+            return str(error)
+        seconds = time.monotonic() - started
+        reason = complaint(recording)
+        if reason or seconds > slow:
+            return reason or f"slow: {seconds:.1f} s"
+    return ""
+
+
+def complaint(recording: Recording) -> str:
+    """Tell what is wrong with an answer: a failure, HTML, an error message, or nothing in it."""
+    status = recording.response["status"]["code"]
+    if status >= 400:
+        return f"failed: HTTP {status} {recording.response['status']['message']}".rstrip()
+    raw = recording.response["body"].get("string", "")
+    text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
+    if not text.strip() or text.strip() in ("{}", "[]", "null", '""'):
+        return "nothing in the answer"
+    if text.lstrip().lower().startswith(("<!doctype html", "<html")):
+        return "HTML, not data"
+    if _is_error(text):
+        return "an error message"
+    return ""
+
+
+def _is_error(text: str) -> bool:
+    """Tell an object that says nothing but that something went wrong."""
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return False
+    if not isinstance(body, dict):
+        return False
+    told = {name.lower() for name, value in body.items() if value}
+    return bool(told & {"error", "errors"}) and told <= _ERROR_FIELDS
+
+
+_ERROR_FIELDS = frozenset(
+    {"error", "errors", "message", "detail", "details", "code", "status", "success"}
+)
