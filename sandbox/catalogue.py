@@ -93,8 +93,7 @@ class Catalogue:
         for tool in self:
             path = folder / folder_name(tool.category) / f"{folder_name(tool.name)}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
-            text = json.dumps(tool.to_json(), ensure_ascii=False, indent=2)
-            path.write_text(text + "\n", encoding="utf-8")
+            write_tool(path, tool)
 
 
 def read_tool(path: Path) -> Tool:
@@ -119,6 +118,12 @@ def read_tool(path: Path) -> Tool:
         ) from error
     except ValueError as error:
         raise BadInput(f"{path}: not JSON ({error}).") from error
+
+
+def write_tool(path: Path, tool: Tool) -> None:
+    """Write one tool document."""
+    text = json.dumps(tool.to_json(), ensure_ascii=False, indent=2)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def tool_of_entry(entry: dict[str, Any]) -> Tool:

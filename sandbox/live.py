@@ -15,22 +15,14 @@ from vcr.persisters.filesystem import CassetteNotFoundError
 from vcr.record_mode import RecordMode
 
 from sandbox.call import ApiCall
+from sandbox.capture import TRANSIENT_STATUSES, stored_request, stored_response
 from sandbox.cassette import Recording
 from sandbox.errors import BadInput, NetworkRefused
 from sandbox.policy import LivePolicy
 from sandbox.request import build_request
 from sandbox.response import ERROR_TEXTS, StatusCode
-from sandbox.secrets import SECRET_HEADERS, Redactor
+from sandbox.secrets import Redactor
 from sandbox.tool import Api, Tool
-
-KEPT_REQUEST_HEADERS = ("accept", "content-type", "x-rapidapi-host")
-"""Request headers that are stored."""
-
-KEPT_RESPONSE_HEADERS = ("content-language", "content-type", "link", "location")
-"""Response headers that are stored: those of the answer, not of the moment or the server."""
-
-TRANSIENT_STATUSES = (429, 500, 502, 503, 504)
-"""HTTP statuses that may be gone the next time: retried, and never pinned as the answer."""
 
 
 @dataclass
@@ -189,36 +181,10 @@ class LiveClient:
         """Keep vcrpy's request, under the documented URL; leave requests of others alone."""
         if self._capture.documented_url is None:
             return None
-        body = self._redactor.body(request.body)
-        self._capture.request = {
-            "method": request.method,
-            "uri": self._redactor.url(self._capture.documented_url),
-            "body": _text(body) if body else None,
-            "headers": {
-                name: [self._redactor.text(value)]
-                for name, value in sorted(request.headers.items())
-                if name.lower() in KEPT_REQUEST_HEADERS
-            },
-        }
+        url = self._capture.documented_url
+        self._capture.request = stored_request(request, url, self._redactor)
         return request
 
     def _take_response(self, response: dict[str, Any]) -> None:
         """Keep vcrpy's response without what changes from call to call; vcrpy keeps none."""
-        headers = {name.lower(): values for name, values in response["headers"].items()}
-        self._capture.response = {
-            "status": response["status"],
-            "headers": {
-                name: headers[name]
-                for name in KEPT_RESPONSE_HEADERS
-                if name in headers and name not in SECRET_HEADERS
-            },
-            "body": {"string": _text(self._redactor.body(response["body"]["string"]))},
-        }
-
-
-def _text(body: bytes | str | None) -> bytes | str:
-    """Give a body as text where it is text, so that a cassette can be read."""
-    try:
-        return body.decode("utf-8") if isinstance(body, bytes) else body or ""
-    except UnicodeDecodeError:
-        return body or ""
+        self._capture.response = stored_response(response, self._redactor)

@@ -10,7 +10,7 @@ from typing import Any
 
 from sandbox.call import ApiCall
 from sandbox.cassette import Recording
-from sandbox.catalogue import Catalogue, read_tool
+from sandbox.catalogue import Catalogue, read_tool, write_tool
 from sandbox.errors import BadInput
 from sandbox.live import LiveClient
 from sandbox.names import standardise
@@ -85,7 +85,7 @@ def drop(folder: Path, findings: Iterable[Probed]) -> None:
             path.unlink()
         elif len(kept) < len(tool.api_list):
             tool.api_list = kept
-            Catalogue([tool]).write(folder)
+            write_tool(path, tool)
 
 
 def _reason(tool: Tool, api: Api, client: LiveClient, times: int, slow: float) -> str:

@@ -121,6 +121,14 @@ class Tape:
                 return self._result("kept", recorded[0], "recorded")
             return self._record(key, self._client.call(*found, call), recorded)
 
+    def made(self, call: ApiCall) -> bool:
+        """Tell whether a call was made, and answered, on this tape."""
+        return self._world.key(call) in self._fresh
+
+    def put(self, recording: Recording) -> None:
+        """Put an exchange onto the tape that somebody else made, such as an intercepted client."""
+        self._record(self._world.key(recording.call), recording, [])
+
     def run(self, calls: Sequence[ApiCall], workers: int = 1) -> Iterator[Outcome]:
         """Make many calls, several at once.
 

@@ -20,6 +20,7 @@ from sandbox.store import Store
 from sandbox.tool import Api, Tool
 
 if TYPE_CHECKING:
+    from sandbox.intercept import Interception
     from sandbox.live import LiveClient
     from sandbox.tape import Tape
 
@@ -88,6 +89,33 @@ class World:
             finally:
                 self.tape = None
 
+    @contextmanager
+    def intercept(
+        self,
+        instruction: str | None = None,
+        allow_hosts: tuple[str, ...] = (),
+        secrets: tuple[str, ...] = (),
+    ) -> Iterator["Interception"]:
+        """Answer HTTP clients in this process (`requests`, `httpx`, `aiohttp`, ...) from the world.
+
+        Inside the block, a request to a catalogued host is answered by its recording, or refused;
+        every other connection is refused. Inside `recording(...)`, what is not recorded goes out
+        to the real host, and is recorded.
+
+        Args:
+            instruction: whose own recordings are preferred.
+            allow_hosts: hosts that may be reached all the same, such as a model's server.
+            secrets: values that must not be stored while recording.
+
+        Raises:
+            UnrecordedCall: in the client's code, where no recording answers.
+            NetworkRefused: in the client's code, where it calls another host.
+        """
+        from sandbox.intercept import intercepting
+
+        with intercepting(self, instruction, allow_hosts, list(secrets)) as interception:
+            yield interception
+
     def session(self, instruction: str | None = None) -> "Session":
         """Start the calls of one instruction: its own recordings first, repeats counted."""
         return Session(self, instruction)
@@ -151,6 +179,10 @@ class Session:
         recording, provenance = self.find(call)
         return recording.api_response(provenance)
 
+    def recordings(self, call: ApiCall) -> list[Recording]:
+        """Give all recordings that may answer a call, without counting it as made."""
+        return self._world.store.find(self._world.key(call), self._instruction)
+
     def find(self, call: ApiCall) -> tuple[Recording, Provenance]:
         """Give the recording that answers a call, and where it comes from.
 
@@ -159,7 +191,7 @@ class Session:
         """
         key = self._world.key(call)
         tape = self._world.tape
-        recordings = self._world.store.find(key, self._instruction)
+        recordings = self.recordings(call)
         if tape is not None and (tape.refresh or not recordings):
             outcome = tape.call(call)
             return outcome.recording, outcome.provenance

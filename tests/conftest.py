@@ -13,6 +13,8 @@ from sandbox.chat import Completion
 from sandbox.completions import RecordedCompletion
 from sandbox.world import World, create_world
 
+pytest_plugins = ["pytester"]
+
 ROOT = Path(__file__).parent.parent
 DEMO = ROOT / "cassettes" / "demo"
 TOOLBENCH = Path(os.environ.get("TOOLBENCH_DATA", ROOT.parent / "shared" / "toolbench"))

@@ -318,35 +318,56 @@ def _read_calls(source: str) -> "list[ApiCall]":
 
 @world_app.command("import")
 def import_world(
-    kind: Annotated[str, typer.Argument(help="What it is: toolbench.")],
+    kind: Annotated[
+        str, typer.Argument(help="What it is: toolbench, stabletoolbench, vcr or openapi.")
+    ],
     source: Annotated[Path, typer.Argument(help="A file or folder.", exists=True)],
     into: Annotated[Path, typer.Option(help="The world's directory.")],
+    category: Annotated[
+        str | None, typer.Option(help="The tool's category; for openapi (default: Imported).")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bring published data into a new world.
+    """Bring data from elsewhere into a world, new or filled; nothing there is overwritten.
 
+    \b
+    toolbench        solution trees, query files, tool directories
+    stabletoolbench  a cache of API responses (tool_response_cache)
+    vcr              cassettes that vcrpy or pytest-recording made
+    openapi          an OpenAPI 3 description, JSON or YAML
     \b
     Examples:
       toolreplay world import toolbench ../shared/toolbench --into worlds/toolbench
+      toolreplay world import stabletoolbench tool_response_cache --into worlds/stable
+      toolreplay world import vcr tests/cassettes --into worlds/mine
+      toolreplay world import openapi petstore.yaml --category Shops --into worlds/mine
     """
     from dataclasses import asdict
+    from importlib import import_module
 
     from sandbox.errors import BadInput
-    from sandbox.toolbench import import_toolbench
 
-    if kind != "toolbench":
-        raise BadInput(f"Nothing imports {kind!r} yet: take toolbench.")
-    imported = import_toolbench(source, into)
+    if kind not in _IMPORTERS:
+        raise BadInput(f"Nothing imports {kind!r}: take {', '.join(_IMPORTERS)}.")
+    if category is not None and kind != "openapi":
+        raise BadInput(f"--category is for openapi; {kind} brings its own categories.")
+    importer = getattr(import_module(_IMPORTERS[kind]), f"import_{kind}")
+    imported = importer(source, into, *([category] if category else []))
     if as_json:
         _print_json(asdict(imported))
         return
-    typer.echo(
-        f"{imported.trees} solution trees ({imported.completions} completions, "
-        f"{imported.recordings} API calls), {imported.query_files} query files "
-        f"({imported.instructions} instructions) into {into}"
-    )
+    typer.echo(f"{imported} into {into}")
     for path, reason in imported.skipped.items():
         typer.echo(f"Left out {path}: {reason}", err=True)
+
+
+_IMPORTERS = {
+    "toolbench": "sandbox.toolbench",
+    "stabletoolbench": "sandbox.stabletoolbench",
+    "vcr": "sandbox.vcr_import",
+    "openapi": "sandbox.openapi",
+}
+"""The modules that import each kind, by a function `import_<kind>`."""
 
 
 @world_app.command("stats")

@@ -1,0 +1,63 @@
+"""What of an HTTP exchange is stored: no secrets, nothing of the moment, text where it is text."""
+
+from typing import Any
+
+from sandbox.secrets import Redactor
+
+KEPT_REQUEST_HEADERS = ("accept", "content-type", "x-rapidapi-host")
+"""Request headers that are stored."""
+
+KEPT_RESPONSE_HEADERS = ("content-language", "content-type", "link", "location")
+"""Response headers that are stored: those of the answer, not of the moment or the server."""
+
+TRANSIENT_STATUSES = (429, 500, 502, 503, 504)
+"""HTTP statuses that may be gone the next time: retried, and never pinned as the answer."""
+
+
+def stored_request(request: Any, url: str, redactor: Redactor) -> dict[str, Any]:
+    """Give a request as it is stored.
+
+    Args:
+        request: vcrpy's request.
+        url: the URL to store it under.
+        redactor: takes secrets out.
+    """
+    body = redactor.body(request.body)
+    return {
+        "method": request.method,
+        "uri": redactor.url(url),
+        "body": as_text(body) if body else None,
+        "headers": {
+            name.lower(): [redactor.text(_one(value))]
+            for name, value in sorted(request.headers.items())
+            if name.lower() in KEPT_REQUEST_HEADERS
+        },
+    }
+
+
+def stored_response(response: dict[str, Any], redactor: Redactor) -> dict[str, Any]:
+    """Give a response as it is stored.
+
+    Args:
+        response: vcrpy's response, its body decoded.
+        redactor: takes secrets out.
+    """
+    headers = {name.lower(): values for name, values in response["headers"].items()}
+    return {
+        "status": response["status"],
+        "headers": {name: headers[name] for name in KEPT_RESPONSE_HEADERS if name in headers},
+        "body": {"string": as_text(redactor.body(response["body"]["string"]))},
+    }
+
+
+def as_text(body: bytes | str | None) -> bytes | str:
+    """Give a body as text where it is text, so that a cassette can be read."""
+    try:
+        return body.decode("utf-8") if isinstance(body, bytes) else body or ""
+    except UnicodeDecodeError:
+        return body or ""
+
+
+def _one(value: Any) -> str:
+    text = value[0] if isinstance(value, list) else value
+    return text.decode("latin-1") if isinstance(text, bytes) else str(text)

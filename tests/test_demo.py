@@ -1,0 +1,216 @@
+"""The demo world and the demo run: real, complete, and the same bytes every time."""
+
+import filecmp
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from jsonpointer import resolve_pointer
+
+from eval.verdict import mentions
+from sandbox.call import ApiCall
+from sandbox.instruction import Instruction, read_instructions
+from sandbox.names import standardise
+from sandbox.world import World
+from tests.conftest import DEMO, ROOT
+from tests.test_network import FAIL_ON_ANY_SOCKET
+
+CALLS = ROOT / "examples" / "upstream" / "calls.jsonl"
+KINDS = {"I1-Inst": 30, "I2-Inst": 20, "I3-Inst": 10}
+
+
+@pytest.fixture(scope="module")
+def demo() -> World:
+    return World(DEMO)
+
+
+def instructions_of(name: str) -> list[Instruction]:
+    return read_instructions(DEMO / "instructions" / f"{name}.json")
+
+
+ALL = [instruction for name in KINDS for instruction in instructions_of(name)]
+
+
+def test_the_world_is_as_large_as_promised(demo: World) -> None:
+    tools = list(demo.catalogue)
+    assert len(tools) >= 24
+    assert sum(len(tool.api_list) for tool in tools) >= 80
+    assert len({tool.category for tool in tools}) >= 8
+    assert len({name for tool in tools for name in tool.collections}) >= 3
+    assert sum(row["calls"] for row in demo.store.counts()) >= 600
+
+
+def test_the_tape_has_what_real_services_do(demo: World) -> None:
+    codes: Counter[int] = Counter()
+    longest = 0
+    for line in CALLS.read_text().splitlines():
+        given = json.loads(line)
+        call = ApiCall(given["category"], given["tool"], given["api"], given["arguments"])
+        for recording in demo.store.find(demo.key(call)):
+            codes[recording.response["status"]["code"]] += 1
+            longest = max(longest, len(recording.response["body"]["string"]))
+    assert {200, 400, 403, 404} <= codes.keys()
+    assert longest > 4 * 2048
+    assert list((DEMO / "transient").glob("*/*.yaml"))
+
+
+@pytest.mark.parametrize(("name", "count"), KINDS.items())
+def test_there_are_enough_instructions_of_each_kind(demo: World, name: str, count: int) -> None:
+    instructions = instructions_of(name)
+    assert len(instructions) >= count
+    assert len({i.query for i in instructions}) == len(instructions)
+    assert any(not i.solvable for i in instructions)
+    for instruction in instructions:
+        offered = [
+            (e["tool_name"], e["api_name"], e["category_name"]) for e in instruction.api_list
+        ]
+        assert all(demo.catalogue.find(*names) for names in offered), instruction.id
+        assert len(set(offered)) == len(offered)
+        relevant = {(tool, api) for tool, api in instruction.relevant_apis}
+        assert relevant <= {(tool, api) for tool, api, _ in offered}, instruction.id
+
+
+@pytest.mark.parametrize("instruction", ALL, ids=lambda i: i.id)
+def test_an_instruction_is_of_its_kind(demo: World, instruction: Instruction) -> None:
+    found = [demo.catalogue.find(tool, api) for tool, api in instruction.relevant_apis]
+    tools = {pair[0].name: pair[0] for pair in found if pair}
+    kind = instruction.set_name[:2]
+    if kind == "I1":
+        assert len({e["tool_name"] for e in instruction.api_list}) == 1
+    elif kind == "I2":
+        assert len({e["category_name"] for e in instruction.api_list}) == 1
+    else:
+        offered = {e["tool_name"] for e in instruction.api_list}
+        shared = [set(tool.collections) for tool in demo.catalogue if tool.name in offered]
+        assert set.intersection(*shared)
+    if kind != "I1" and instruction.solvable:
+        assert len(tools) >= 2
+
+
+@pytest.mark.parametrize("instruction", ALL, ids=lambda i: i.id)
+def test_facts_are_on_the_tape_and_not_in_the_question(
+    demo: World, instruction: Instruction
+) -> None:
+    assert bool(instruction.facts) == instruction.solvable
+    relevant = {(standardise(t), standardise(a)) for t, a in instruction.relevant_apis}
+    for fact in instruction.facts:
+        call = ApiCall(**fact.call)
+        response = demo.call(call)
+        assert response.status_code == 0
+        assert str(resolve_pointer(response.body, fact.pointer)) == str(fact.value)
+        assert mentions(response.observation(), str(fact.value))
+        assert not mentions(instruction.query, str(fact.value))
+        assert (standardise(call.tool), standardise(call.api)) in relevant
+
+
+def run_demo(out: Path, workers: int, hash_seed: str, program: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", program, "demo", "--out", str(out), "--workers", str(workers)],
+        env={**os.environ, "PYTHONHASHSEED": hash_seed, "OPENAI_API_KEY": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "ReACT" in done.stdout
+    assert "DFSDT" in done.stdout
+
+
+def differences(comparison: filecmp.dircmp[str]) -> list[str]:
+    below = [d for sub in comparison.subdirs.values() for d in differences(sub)]
+    here = comparison.left_only + comparison.right_only + comparison.diff_files
+    return here + comparison.funny_files + below
+
+
+def test_two_demo_runs_are_the_same_bytes_and_open_no_socket(tmp_path: Path) -> None:
+    plain = "from toolreplay.cli import main; main()"
+    run_demo(tmp_path / "one", 1, "1", plain)
+    run_demo(tmp_path / "two", 8, "2", FAIL_ON_ANY_SOCKET)
+    assert len(list((tmp_path / "one").rglob("*.json"))) > 2 * sum(KINDS.values())
+    assert not differences(filecmp.dircmp(tmp_path / "one", tmp_path / "two", shallow=False))
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[str]:
+    pytest.importorskip("holidays", reason="needs the extra 'upstream'")
+    pytest.importorskip("ephem", reason="needs the extra 'upstream'")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "examples.upstream", "serve", "--port", str(port)]
+    process = subprocess.Popen(command, cwd=ROOT)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(300):
+            assert process.poll() is None
+            try:
+                httpx.get(url)
+                break
+            except httpx.TransportError:
+                time.sleep(0.2)
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def toolreplay(*arguments: object) -> subprocess.CompletedProcess[str]:
+    program = [sys.executable, "-c", "from toolreplay.cli import main; main()"]
+    return subprocess.run(
+        [*program, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "RAPIDAPI_KEY": "demo-key"},
+        cwd=ROOT,
+    )
+
+
+def test_documents_and_calls_are_those_of_the_services(upstream: str, tmp_path: Path) -> None:
+    for what, into in (("documents", tmp_path / "tools"), ("calls", tmp_path / "calls.jsonl")):
+        command = [sys.executable, "-m", "examples.upstream", what, "--into", str(into)]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    assert not differences(filecmp.dircmp(tmp_path / "tools", DEMO / "tools", shallow=False))
+    assert (tmp_path / "calls.jsonl").read_bytes() == CALLS.read_bytes()
+
+
+def test_recording_the_world_again_changes_no_byte(upstream: str, tmp_path: Path) -> None:
+    world = tmp_path / "demo"
+    shutil.copytree(DEMO / "tools", world / "tools")
+    shutil.copy(DEMO / "world.json", world)
+    options = ["--calls", CALLS, "--via", upstream, "--retries", "0", "--workers", "8"]
+    done = toolreplay("record", world, *options)
+    assert done.returncode == 0, done.stderr
+    for part in ("recorded", "transient"):
+        assert not differences(filecmp.dircmp(world / part, DEMO / part, shallow=False))
+
+
+def test_the_probe_finds_exactly_the_worthless_apis(upstream: str) -> None:
+    from examples.upstream import TOOLS
+
+    done = toolreplay("probe", DEMO, "--via", upstream, "--json")
+    assert done.returncode == 0, done.stderr
+    dropped = {(f["tool"], f["api"]) for f in json.loads(done.stdout) if not f["kept"]}
+    worthless = {(tool.name, api.name) for tool in TOOLS for api in tool.apis if api.worthless}
+    assert dropped == worthless
+    assert len(dropped) == 8
+
+
+def test_a_wrong_key_is_refused_by_the_services(upstream: str) -> None:
+    answer = httpx.get(upstream, headers={"X-RapidAPI-Key": "wrong"})
+    assert answer.status_code == 401
+
+
+def test_the_world_verifies(demo: World) -> None:
+    done = toolreplay("world", "verify", DEMO)
+    assert done.stdout == "All is well.\n", done.stdout
+    assert done.returncode == 0
