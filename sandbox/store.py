@@ -56,6 +56,15 @@ class Store:
         own = [row for row in rows if instruction is not None and row[1] == instruction]
         return [self._recording(row) for row in own or rows]
 
+    def of_api(self, tool: str, api: str) -> Iterator[Recording]:
+        """Give all recordings of an API, in the order of the cassette."""
+        for row in self._rows(
+            "select id, instruction, recording from recordings "
+            "where tool_name = ? and api_name = ? order by id",
+            [standardise(tool), standardise(api)],
+        ):
+            yield self._recording(row)
+
     def nearest(self, call: ApiCall, limit: int = 3) -> list[ApiCall]:
         """Give the recorded calls most like a call: same API first, then same tool."""
         rows = self._rows(

@@ -179,6 +179,11 @@ class Session:
         recording, provenance = self.find(call)
         return recording.api_response(provenance)
 
+    def responses_of(self, call: ApiCall) -> Iterator[ApiResponse]:
+        """Give all recorded answers of the API that a call is of, whatever the arguments."""
+        for recording in self._world.store.of_api(call.tool, call.api):
+            yield recording.api_response()
+
     def recordings(self, call: ApiCall) -> list[Recording]:
         """Give all recordings that may answer a call, without counting it as made."""
         return self._world.store.find(self._world.key(call), self._instruction)

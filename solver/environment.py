@@ -18,6 +18,7 @@ from sandbox.response import (
 )
 from sandbox.tool import Api, Tool
 from sandbox.world import Session
+from solver.compression import Compressor, Sample
 
 FINISHED = '{"response":"successfully giving the final answer."}'
 """What Finish returns with give_answer in ToolBench's trees."""
@@ -52,6 +53,7 @@ class Environment:
         session: answers the API calls.
         observation_limit: characters of an observation that the model is shown.
         strict: let an unrecorded call end the search instead of showing it to the model.
+        compressor: shortens long answers before they are shown.
     """
 
     def __init__(
@@ -60,7 +62,9 @@ class Environment:
         session: Session,
         observation_limit: int = OBSERVATION_LIMIT,
         strict: bool = False,
+        compressor: Compressor | None = None,
     ) -> None:
+        self._compressor = compressor
         self._apis: dict[str, tuple[Tool, Api]] = {}
         for tool, api in apis:
             self._apis.setdefault(tool.function_name(api), (tool, api))
@@ -110,7 +114,7 @@ class Environment:
 
     def _call(self, call: ApiCall) -> Observation:
         try:
-            return self._observe(self._session.call(call))
+            return self._observe(self._shortened(call, self._session.call(call)))
         except UnrecordedCall:
             if isinstance(call.arguments, str):
                 return Observation(cut(ARGUMENTS_UNREADABLE, self._limit), StatusCode.ANSWERED)
@@ -119,6 +123,20 @@ class Environment:
             error = f"{ERROR_TEXTS[StatusCode.REQUEST_FAILED]}: this call is not recorded"
             failed = ApiResponse("", error, StatusCode.REQUEST_FAILED, "unrecorded")
             return self._observe(failed)
+
+    def _shortened(self, call: ApiCall, response: ApiResponse) -> ApiResponse:
+        """Compress a long answer, by the fields of the first long one that the tape has."""
+        compressor = self._compressor
+        if compressor is None or not compressor.is_long(response.body):
+            return response
+        tool, api = next(
+            found
+            for found in self._apis.values()
+            if (found[0].name, found[1].name) == (call.tool, call.api)
+        )
+        bodies = (recorded.body for recorded in self._session.responses_of(call))
+        body = next(filter(compressor.is_long, bodies), response.body)
+        return compressor.compress(Sample(tool, api, body), response)
 
     def _observe(self, response: ApiResponse) -> Observation:
         return Observation(

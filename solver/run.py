@@ -23,6 +23,7 @@ from sandbox.names import folder_name
 from sandbox.response import OBSERVATION_LIMIT
 from sandbox.tool import Api, Tool
 from sandbox.world import World
+from solver.compression import Compressor
 from solver.environment import Environment
 from solver.method import Method
 from solver.search import Drawing
@@ -40,12 +41,14 @@ class Settings:
         drawing: how completions are drawn.
         observation_limit: characters of an observation that the model is shown.
         strict: stop at the first call that is not recorded.
+        compress: shorten long API answers to the fields that the model names for their API.
     """
 
     method: Method | None
     drawing: Drawing = field(default_factory=Drawing)
     observation_limit: int = OBSERVATION_LIMIT
     strict: bool = False
+    compress: bool = False
 
 
 class Run:
@@ -66,6 +69,7 @@ class Run:
         self._world = world
         self._model = model
         self._settings = settings
+        self._compressor = Compressor(model) if settings.compress else None
 
     def solve(self, instructions: Sequence[Instruction], workers: int = 1) -> Iterator[Instruction]:
         """Solve instructions that have no answer in the directory yet.
@@ -126,6 +130,7 @@ class Run:
                 "drawing": asdict(self._settings.drawing),
                 "observation_limit": self._settings.observation_limit,
                 "strict": self._settings.strict,
+                "compress": self._settings.compress,
             },
             "instructions": [instruction.id for instruction in instructions],
             "versions": {
@@ -162,6 +167,7 @@ class Run:
             self._world.session(instruction.id),
             self._settings.observation_limit,
             self._settings.strict,
+            self._compressor,
         )
         method = self._method(instruction)
         answer = method.solve(instruction, self._model, environment, self._settings.drawing)

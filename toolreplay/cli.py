@@ -141,6 +141,9 @@ def solve(
     strict: Annotated[
         bool, typer.Option(help="Stop at the first API call that is not recorded.")
     ] = False,
+    compress: Annotated[
+        bool, typer.Option(help="Shorten long API answers to the fields that the model names.")
+    ] = False,
     base_url: Annotated[
         str | None, typer.Option(envvar="OPENAI_BASE_URL", help="The model server's address.")
     ] = None,
@@ -185,6 +188,7 @@ def solve(
         Drawing(temperature, seed, max_tokens),
         observation_limit,
         strict,
+        compress,
     )
     total = len(read_queries(queries))
     solved = solve_queries(
