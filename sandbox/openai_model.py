@@ -12,6 +12,9 @@ from sandbox.errors import ModelFailed
 ObservationRole = Literal["tool", "user"]
 """The role that carries an observation; some servers' chat templates print no tool messages."""
 
+NOTHING_SAID = -1
+"""The error code of a completion with neither a thought nor a function call."""
+
 
 class OpenAIModel:
     """Asks an OpenAI-compatible server through the `openai` package, with native tool calls.
@@ -73,11 +76,13 @@ class OpenAIModel:
         message = answer.choices[0].message
         call = next((c for c in message.tool_calls or [] if c.type == "function"), None)
         usage = answer.usage
+        said = message.content or None
         return Completion(
-            content=message.content or None,
+            content=said,
             function_call=(
                 {"name": call.function.name, "arguments": call.function.arguments} if call else None
             ),
+            error_code=0 if said or call else NOTHING_SAID,
             prompt_tokens=usage.prompt_tokens if usage else 0,
             completion_tokens=usage.completion_tokens if usage else 0,
         )

@@ -1,16 +1,17 @@
-"""Import of what the ToolBench family publishes: solution trees and query files.
+"""Import of what the ToolBench family publishes: solution trees, query files, tool directories.
 
 A published tree holds a whole search: the functions that were offered, every completion, every
 call and what came back. From it come documents (as far as a function tells), recordings that
 belong to the tree's instruction, and the model's completions in the order in which they were
-made. A query file brings instructions, and with their API lists a catalogue.
+made. A query file brings instructions, and with their API lists a catalogue; a tool directory
+brings whole documents.
 """
 
 import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,12 @@ from sandbox.catalogue import Catalogue, tool_of_entry
 from sandbox.chat import Completion
 from sandbox.completions import RecordedCompletion, write_completions
 from sandbox.errors import BadInput
+from sandbox.intake import Imported, known_documents, take_in
 from sandbox.names import folder_name, standardise
 from sandbox.response import StatusCode
-from sandbox.world import World, create_world
+from sandbox.tool import Tool
+from sandbox.tool_directory import ToolDirectory
+from sandbox.world import World
 
 UNKNOWN_CATEGORY = "Unknown"
 """The category of tools that a tree knows as functions only."""
@@ -46,33 +50,13 @@ _ABOUT = re.compile(r'The description of this function is: "(.*)"\Z', re.DOTALL)
 Json = dict[str, Any]
 
 
-@dataclass
-class Imported:
-    """What an import brought in, and what it left out.
-
-    Attributes:
-        trees: solution trees.
-        completions: model answers on the tape.
-        recordings: API calls on the tape.
-        query_files: query files.
-        instructions: instructions in them.
-        skipped: files that hold neither, with the reason.
-    """
-
-    trees: int = 0
-    completions: int = 0
-    recordings: int = 0
-    query_files: int = 0
-    instructions: int = 0
-    skipped: dict[str, str] = field(default_factory=dict)
-
-
 def import_toolbench(source: Path, into: Path) -> Imported:
-    """Bring all trees and query files below a folder into a world.
+    """Bring all trees, query files and tool documents below a folder into a world.
 
     Args:
         source: a folder of ToolBench's data, or a single file.
-        into: the world's directory; made where missing.
+        into: the world's directory; made where missing. Trees and query files need one without
+            recordings; tool documents may come into any.
 
     Returns:
         What was found.
@@ -83,6 +67,7 @@ def import_toolbench(source: Path, into: Path) -> Imported:
     files = [source] if source.is_file() else sorted(source.rglob("*.json"))
     trees: list[Tree] = []
     queries: dict[Path, list[Json]] = {}
+    directory = ToolDirectory()
     imported = Imported()
     for path in files:
         content = _read(path, imported)
@@ -90,30 +75,50 @@ def import_toolbench(source: Path, into: Path) -> Imported:
             trees.append(Tree.of(path, content))
         elif isinstance(content, list) and content and all(_is_query(entry) for entry in content):
             queries[path] = content
-        elif content is not None:
+        elif content is not None and not directory.take(path, content, imported):
             imported.skipped[str(path)] = _why_skipped(content)
-    if not trees and not queries:
+    if not trees and not queries and not directory.tools:
         raise BadInput(
-            f"{source}: no solution trees and no query files here. Point at a folder that holds "
-            f"ToolBench's answers (<set>/<id>_<model>_<method>.json) or its query files."
+            f"{source}: no solution trees, no query files and no tool documents here. Point at a "
+            f"folder that holds ToolBench's answers (<set>/<id>_<model>_<method>.json), its query "
+            f"files, or its tools (<category>/<tool>.json).{_reasons(imported)}"
         )
+    known_documents(into)
+    instructions = _instructions(_distinct(trees), queries)
+    _check_untouched(into, instructions)
+    documents = Catalogue([*directory.tools, *_query_tools(queries)])
+    directory.add_shapes(documents, imported)
+    tools = [*Catalogue.from_api_list(e for t in trees for e in t.api_list()), *documents]
+    notes = {"placeholders": {"category": UNKNOWN_CATEGORY, "url": UNKNOWN_URL}}
+    world = take_in(into, "ToolBench", tools, [], imported, notes)
+    _write_trees(world, trees, imported)
+    for path, entries in instructions.items():
+        _write_instructions(world.path / path, entries)
+    imported.query_files = len(queries)
+    imported.instructions = sum(len(entries) for entries in queries.values())
+    return imported
+
+
+def _reasons(imported: Imported) -> str:
+    first = list(imported.skipped.items())[:5]
+    return "".join(f"\n  {path}: {reason}" for path, reason in first)
+
+
+def _check_untouched(into: Path, instructions: dict[Path, list[Json]]) -> None:
+    """Refuse to put instructions where they would mix with other data or replace it."""
+    if not instructions:
+        return
     if (into / "recorded").exists() or (into / "completions").exists():
         raise BadInput(f"{into} has recordings already: import into a new directory.")
-    world = create_world(
-        into,
-        into.resolve().name,
-        "ToolBench",
-        {"placeholders": {"category": UNKNOWN_CATEGORY, "url": UNKNOWN_URL}},
-    )
-    _write_trees(world, _distinct(trees), imported)
-    _write_queries(world, queries, imported)
-    return imported
+    there = [str(path) for path in instructions if (into / path).exists()]
+    if there:
+        raise BadInput(f"{into} has {', '.join(there)} already: import into a new directory.")
 
 
 def _read(path: Path, imported: Imported) -> Any:
     try:
         return json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         imported.skipped[str(path)] = f"not JSON ({error})"
         return None
 
@@ -133,7 +138,7 @@ def _why_skipped(content: Any) -> str:
         return "a ReACT answer: it has attempts, no tree"
     if isinstance(content, dict) and "tree" in content:
         return "a ranked search (with_filter): its rankings were not published"
-    return "neither a solution tree nor a query file"
+    return "neither a solution tree, a query file nor a tool document"
 
 
 @dataclass
@@ -368,10 +373,6 @@ def _distinct(trees: list[Tree]) -> list[Tree]:
 def _write_trees(world: World, trees: list[Tree], imported: Imported) -> None:
     if not trees:
         return
-    instructions = [tree.to_instruction() for tree in trees]
-    Catalogue.from_api_list(e for i in instructions for e in i["api_list"]).write(
-        world.path / "tools"
-    )
     cassettes: dict[tuple[str, str], list[Recording]] = {}
     for recording in (r for tree in trees for r in tree.recordings()):
         place = (recording.call.category, recording.call.tool)
@@ -385,23 +386,28 @@ def _write_trees(world: World, trees: list[Tree], imported: Imported) -> None:
         answers = [c for tree in trees if tree.model == model for c in tree.completions()]
         write_completions(world.path / "completions" / f"{folder_name(model)}.jsonl", answers)
         imported.completions += len(answers)
-    _write_instructions(world.path / "instructions" / INSTRUCTIONS_FILE, instructions)
     imported.trees = len(trees)
 
 
-def _write_queries(world: World, queries: dict[Path, list[Json]], imported: Imported) -> None:
-    catalogue = Catalogue()
+def _query_tools(queries: dict[Path, list[Json]]) -> Iterator[Tool]:
+    """Give the documents in the API lists of queries."""
+    for entry in (api for q in queries.values() for i in q for api in i.get("api_list", [])):
+        if "method" in entry or "required_parameters" in entry:
+            yield tool_of_entry(entry)
+
+
+def _instructions(trees: list[Tree], queries: dict[Path, list[Json]]) -> dict[Path, list[Json]]:
+    """Give the instruction files that trees and query files come to, by path in the world."""
+    files: dict[Path, list[Json]] = {}
+    folder = Path("instructions")
+    if trees:
+        files[folder / INSTRUCTIONS_FILE] = [tree.to_instruction() for tree in trees]
     stems = Counter(path.stem for path in queries)
     for path, entries in queries.items():
-        for entry in (api for query in entries for api in query.get("api_list", [])):
-            if "method" in entry or "required_parameters" in entry:
-                catalogue.add(tool_of_entry(entry))
         alone = stems[path.stem] == 1 and path.name != INSTRUCTIONS_FILE
         name = path.name if alone else f"{path.resolve().parent.name}_{path.name}"
-        _write_instructions(world.path / "instructions" / name, entries)
-        imported.query_files += 1
-        imported.instructions += len(entries)
-    catalogue.write(world.path / "tools")
+        files[folder / name] = entries
+    return files
 
 
 def _write_instructions(path: Path, instructions: list[Json]) -> None:

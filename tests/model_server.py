@@ -23,7 +23,7 @@ class ModelServer:
         asked: how often each request body came in.
         bodies: the request bodies, in order.
         delay: seconds before each answer.
-        faults: status codes (or "broken", "cut") for the next answers, one each.
+        faults: status codes (or "cut", "silent") for the next answers, one each.
     """
 
     asked: Counter[str] = field(default_factory=Counter)
@@ -46,8 +46,10 @@ def model_server() -> Iterator[ModelServer]:
             fault = state.faults.pop(0) if state.faults else None
             if isinstance(fault, int):
                 self._send(fault, {"error": {"message": "faulty on purpose"}}, {"retry-after": "0"})
-            elif fault == "broken":
-                self._send_bytes(200, b'{"choices": [')
+            elif fault == "silent":
+                content = decide(body)
+                content["choices"][0]["message"] = {"role": "assistant", "content": ""}
+                self._send(200, content)
             elif fault == "cut":
                 self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{")
                 self.close_connection = True

@@ -142,6 +142,16 @@ def test_a_passing_fault_of_the_server_is_retried(
     assert len(list((tmp_path / "run" / "answers" / "cities").iterdir())) == len(CITIES)
 
 
+def test_a_model_that_says_nothing_ends_its_path(
+    world: World, queries: Path, tmp_path: Path, served: ModelServer
+) -> None:
+    served.faults = ["silent"]
+    solve_all(queries, world.path, tmp_path / "run", "openai:m", served.url)
+    file = tmp_path / "run" / "answers" / "cities" / "0_DFS_woFilter_w2.json"
+    silent = json.loads(file.read_text())["tree"]["tree"]["children"][0]
+    assert (silent["description"], silent["pruned"], silent["observation_code"]) == ("", True, -1)
+
+
 @pytest.mark.parametrize("fault", [401, 400])
 def test_a_refusal_is_told_with_the_address_and_without_the_key(
     world: World,

@@ -9,11 +9,14 @@ from eval.evaluation import Evaluation, evaluate
 from sandbox.world import World
 from solver.method import Method
 from solver.run import Settings
-from solver.search import Limits
+from solver.search import Drawing, Limits
 from toolreplay.solving import read_queries, solve
 
-DEMO_LIMITS = Limits(depth=12, width=2, model_calls=16)
+DEMO_LIMITS = Limits(depth=12, width=2, model_calls=12)
 """The bounds that the demo's completions were recorded with."""
+
+DEMO_DRAWING = Drawing(max_tokens=128)
+"""How they were drawn."""
 
 DEMO_METHODS = ("react", "dfsdt")
 """What the demo runs, in this order."""
@@ -43,7 +46,7 @@ def run_demo(out: Path, workers: int, advance: Callable[[str, int], None]) -> li
         run = out / name
         if (run / "run.json").exists():
             shutil.rmtree(run)
-        settings = Settings(Method.parse(name, DEMO_LIMITS))
+        settings = Settings(Method.parse(name, DEMO_LIMITS), DEMO_DRAWING)
         for _ in solve(queries, world, run, settings=settings, workers=workers):
             advance(name, total)
         evaluations.append(evaluate(run))
