@@ -1,0 +1,130 @@
+"""Import of recorded responses: StableToolBench's cache into a world, ready to answer.
+
+Makes a cache folder, imports it, and builds the index. Beside it, in the same run, vcrpy's own
+serializer writes the same interactions, one cassette a tool, and reads them back: that is what a
+cassette costs without us.
+
+    python -m benchmarks.importing [--responses 20000] [--tools 200]
+"""
+
+import argparse
+import json
+import random
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from vcr.request import Request
+from vcr.serialize import deserialize, serialize
+from vcr.serializers import yamlserializer
+
+from sandbox.cassette import cassettes, read_cassette
+from sandbox.stabletoolbench import import_stabletoolbench
+from sandbox.world import World
+
+GOAL = 20_000
+"""Responses a second, index included."""
+
+APIS = 5
+"""APIs of a tool."""
+
+
+def make_cache(folder: Path, responses: int, tools: int) -> None:
+    """Write a cache folder with as many responses, spread over tools and their APIs."""
+    draw = random.Random(0)
+    files: dict[tuple[int, int], dict[str, Any]] = {}
+    for number in range(responses):
+        entries = files.setdefault((number % tools, number // tools % APIS), {})
+        entries[str({"page": number, "query": f"word {draw.randrange(9999)}"})] = {
+            "error": "",
+            "response": {
+                "id": number,
+                "title": f"Item {number}",
+                "price": draw.random(),
+                "tags": ["red", "green", "blue"],
+                "about": "It is what it is, and it costs what it costs. " * draw.randrange(2, 8),
+            },
+        }
+    for (tool, api), entries in files.items():
+        path = folder / f"category_{tool % 10}" / f"tool_{tool}" / f"api_{api}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(entries), encoding="utf-8")
+
+
+def write_with_vcrpy(world: Path, folder: Path) -> float:
+    """Write a world's recordings with vcrpy's serializer; gives the seconds of the writing."""
+    seconds = 0.0
+    for number, path in enumerate(cassettes(world)):
+        recordings = read_cassette(path)
+        started = time.perf_counter()
+        cassette = {
+            "requests": [Request(**_renamed(r.request)) for r in recordings],
+            "responses": [r.response for r in recordings],
+        }
+        (folder / f"{number}.yaml").write_text(serialize(cassette, yamlserializer))
+        seconds += time.perf_counter() - started
+    return seconds
+
+
+def read_with_vcrpy(folder: Path) -> float:
+    """Read cassettes with vcrpy's serializer; gives the seconds."""
+    started = time.perf_counter()
+    for path in sorted(folder.glob("*.yaml")):
+        deserialize(path.read_text(), yamlserializer)
+    return time.perf_counter() - started
+
+
+def _renamed(request: dict[str, Any]) -> dict[str, Any]:
+    return {n: request[n] for n in ("method", "uri", "body", "headers")}
+
+
+def measure(responses: int, tools: int) -> dict[str, Any]:
+    """Import, index, and let vcrpy do its part; gives the figures."""
+    with tempfile.TemporaryDirectory() as place:
+        cache, world, peer = (Path(place) / name for name in ("cache", "world", "peer"))
+        make_cache(cache, responses, tools)
+        started = time.perf_counter()
+        imported = import_stabletoolbench(cache, world)
+        filed = time.perf_counter()
+        counts = World(world).store.counts()
+        indexed = time.perf_counter()
+        assert sum(row["recordings"] for row in counts) == imported.recordings == responses
+        peer.mkdir()
+        wrote, read = write_with_vcrpy(world, peer), read_with_vcrpy(peer)
+    return {
+        "responses": responses,
+        "tools": tools,
+        "import_per_second": round(responses / (filed - started)),
+        "index_per_second": round(responses / (indexed - filed)),
+        "total_per_second": round(responses / (indexed - started)),
+        "vcrpy_write_per_second": round(responses / wrote),
+        "vcrpy_read_per_second": round(responses / read),
+        "vcrpy_total_per_second": round(responses / (wrote + read)),
+        "goal_per_second": GOAL,
+    }
+
+
+def main() -> None:
+    """Print the figures as a table and as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("--responses", type=int, default=20_000)
+    parser.add_argument("--tools", type=int, default=200)
+    arguments = parser.parse_args()
+    figures = measure(arguments.responses, arguments.tools)
+    table = Table("responses a second", "toolreplay", "vcrpy", "goal")
+    for name, ours, peer in (
+        ("written as cassettes", "import_per_second", "vcrpy_write_per_second"),
+        ("read (ours: and indexed)", "index_per_second", "vcrpy_read_per_second"),
+        ("both", "total_per_second", "vcrpy_total_per_second"),
+    ):
+        goal = str(GOAL) if name == "both" else ""
+        table.add_row(name, str(figures[ours]), str(figures[peer]), goal)
+    Console().print(table)
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()
