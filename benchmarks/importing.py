@@ -22,7 +22,7 @@ from vcr.serialize import deserialize, serialize
 from vcr.serializers import yamlserializer
 
 from sandbox.cassette import cassettes, read_cassette
-from sandbox.stabletoolbench import import_stabletoolbench
+from sandbox.importers.stabletoolbench import import_stabletoolbench
 from sandbox.world import World
 
 GOAL = 20_000

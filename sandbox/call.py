@@ -14,7 +14,8 @@ from sandbox.tool import Api
 KEY_RULE = 1
 """The version of the rule below; it is stored with every index that was made with it."""
 
-_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+"""A number as JSON writes it."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class ApiCall:
 
 def _coerce(value: Any, json_type: str) -> Any:
     if json_type in ("number", "integer"):
-        if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        if isinstance(value, str) and NUMBER.fullmatch(value.strip()):
             value = json.loads(value)
         if isinstance(value, float) and value.is_integer():
             value = int(value)

@@ -17,7 +17,7 @@ import yaml
 
 from sandbox.call import ApiCall
 from sandbox.errors import CorruptTape
-from sandbox.names import folder_name
+from sandbox.names import folder_name, standardise
 from sandbox.response import ERROR_TEXTS, ApiResponse, Provenance, StatusCode, status_of_http
 
 OBSERVATION_PROTOCOL = "observation"
@@ -131,6 +131,12 @@ class Recording:
             code,
             transient,
         )
+
+
+def filing_order(recording: Recording) -> tuple[str, str, str]:
+    """Order recordings by API, arguments and instruction; those of one call keep their order."""
+    arguments = json.dumps(recording.call.arguments, ensure_ascii=False, sort_keys=True)
+    return standardise(recording.call.api), arguments, recording.instruction or ""
 
 
 RECORDED, TRANSIENT = "recorded", "transient"

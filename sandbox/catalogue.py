@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
+from sandbox.call import ApiCall, call_key
 from sandbox.errors import BadInput
 from sandbox.names import folder_name, standardise
 from sandbox.tool import Api, Tool
@@ -67,6 +68,17 @@ class Catalogue:
         found = self._apis.get((standardise(tool), standardise(api)), [])
         wanted = standardise(category)
         return next((f for f in found if not wanted or standardise(f[0].category) == wanted), None)
+
+    def key(self, call: ApiCall) -> str:
+        """Give the key of a call, by the document of its API where there is one.
+
+        Names count as the document has them, so a call may leave its category out.
+        """
+        found = self.find(call.tool, call.api, call.category)
+        if found is None:
+            return call_key(call, None)
+        tool, api = found
+        return call_key(ApiCall(tool.category, tool.name, api.name, call.arguments), api)
 
     @classmethod
     def from_api_list(cls, api_list: Iterable[dict[str, Any]]) -> "Catalogue":

@@ -5,6 +5,12 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
+NOTHING_SAID = -1
+"""The error code of a completion with neither a thought nor a function call."""
+
+CONTEXT_FULL = -2
+"""The error code where the conversation no longer fits into the model's context."""
+
 Message = dict[str, Any]
 """A message in ToolBench's layout: `role` (system, user, assistant, function), `content`, and
 `function_call` (assistant) or `name` (function)."""
@@ -18,11 +24,14 @@ class Sampling:
         temperature: 0 takes the likeliest token always.
         seed: seeds the draw where the temperature is above 0.
         max_tokens: the longest completion.
+        frequency_penalty: how much a token loses each time it came already; weak models need it
+            to get out of a loop.
     """
 
     temperature: float = 0.0
     seed: int = 0
     max_tokens: int = 256
+    frequency_penalty: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,8 @@ class Completion:
     Attributes:
         content: the thought; None when the model only called a function.
         function_call: `{"name", "arguments"}`, arguments being the text that the model wrote.
-        error_code: not 0 where the answer could not be parsed; a search prunes such a node.
+        error_code: not 0 where there is no answer to go on from (`NOTHING_SAID`, `CONTEXT_FULL`, or
+            a code of the tree that was imported); a search prunes such a node.
         prompt_tokens: tokens of the question, as the server counts them.
         completion_tokens: tokens of the answer.
     """

@@ -5,7 +5,6 @@ was acknowledged is lost when the process is killed. Filing sorts it into its ca
 twice changes nothing, so a journal that a killed process left is simply filed by the next one.
 """
 
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -14,11 +13,11 @@ from sandbox.cassette import (
     RECORDED,
     Recording,
     cassette_path,
+    filing_order,
     read_cassette,
     write_cassette,
 )
 from sandbox.errors import CorruptTape
-from sandbox.names import standardise
 
 Keyed = tuple[str, Recording]
 """A recording with the key of its call."""
@@ -95,12 +94,6 @@ class Journal:
 
 def _write(path: Path, category: str, tool: str, recordings: list[Recording]) -> None:
     if recordings:
-        write_cassette(path, category, tool, sorted(recordings, key=_order))
+        write_cassette(path, category, tool, sorted(recordings, key=filing_order))
     else:
         path.unlink()
-
-
-def _order(recording: Recording) -> tuple[str, str, str]:
-    """Order by API and arguments; of one call, recordings keep the order of their making."""
-    arguments = json.dumps(recording.call.arguments, ensure_ascii=False, sort_keys=True)
-    return standardise(recording.call.api), arguments, recording.instruction or ""

@@ -4,16 +4,19 @@ import os
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
-from openai import OpenAI, OpenAIError
+from openai import BadRequestError, OpenAI, OpenAIError
 
-from sandbox.chat import Completion, CompletionRequest, Message
+from sandbox.chat import (
+    CONTEXT_FULL,
+    NOTHING_SAID,
+    Completion,
+    CompletionRequest,
+    Message,
+)
 from sandbox.errors import ModelFailed
 
 ObservationRole = Literal["tool", "user"]
 """The role that carries an observation; some servers' chat templates print no tool messages."""
-
-NOTHING_SAID = -1
-"""The error code of a completion with neither a thought nor a function call."""
 
 
 class OpenAIModel:
@@ -66,13 +69,14 @@ class OpenAIModel:
                 temperature=sampling.temperature,
                 seed=sampling.seed,
                 max_tokens=sampling.max_tokens,
+                frequency_penalty=sampling.frequency_penalty,
             )
+        except BadRequestError as error:
+            if "context" in str(error).lower():
+                return Completion(None, error_code=CONTEXT_FULL)
+            raise self._failed(request, error) from error
         except OpenAIError as error:
-            raise ModelFailed(
-                f"The model {self.name} at {self._client.base_url} did not answer for instruction "
-                f"{request.instruction}: {type(error).__name__}: {error}. What was answered before "
-                f"is on the tape: run the same command again to go on."
-            ) from error
+            raise self._failed(request, error) from error
         message = answer.choices[0].message
         call = next((c for c in message.tool_calls or [] if c.type == "function"), None)
         usage = answer.usage
@@ -85,6 +89,13 @@ class OpenAIModel:
             error_code=0 if said or call else NOTHING_SAID,
             prompt_tokens=usage.prompt_tokens if usage else 0,
             completion_tokens=usage.completion_tokens if usage else 0,
+        )
+
+    def _failed(self, request: CompletionRequest, error: OpenAIError) -> ModelFailed:
+        return ModelFailed(
+            f"The model {self.name} at {self._client.base_url} did not answer for instruction "
+            f"{request.instruction}: {type(error).__name__}: {error}. What was answered before "
+            f"is on the tape: run the same command again to go on."
         )
 
     def _messages(self, messages: list[Message]) -> list[dict[str, Any]]:

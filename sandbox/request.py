@@ -46,7 +46,8 @@ def build_request(tool: Tool, api: Api, call: ApiCall) -> httpx.Request:
         return httpx.Request(method, url, json=values)
     if api.request_body == "form":
         return httpx.Request(method, url, data={n: _text(v) for n, v in values.items()})
-    return httpx.Request(method, url, params={n: _text(v) for n, v in sorted(values.items())})
+    query = {name: _text(value) for name, value in sorted(values.items())}
+    return httpx.Request(method, httpx.URL(url).copy_merge_params(query) if query else url)
 
 
 def _true_name(api: Api, name: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlite_utils
 
-from sandbox.call import KEY_RULE, ApiCall, call_key, canonical_arguments
+from sandbox.call import KEY_RULE, ApiCall, canonical_arguments
 from sandbox.cassette import Recording, cassettes, read_cassette
 from sandbox.catalogue import Catalogue
 from sandbox.errors import CorruptTape
@@ -187,24 +187,19 @@ class Store:
     def _recording_rows(self) -> Iterator[dict[str, Any]]:
         """Give a row per recording; what the journal holds stands in for what it will replace."""
         unfiled = [r for r in Journal(self._world).read() if not r.transient]
-        replaced = {self._key(recording) for recording in unfiled}
+        replaced = {self._catalogue.key(recording.call) for recording in unfiled}
         for path in cassettes(self._world):
             file = str(path.relative_to(self._world))
             for recording in read_cassette(path):
-                if not replaced or self._key(recording) not in replaced:
+                if not replaced or self._catalogue.key(recording.call) not in replaced:
                     yield self._row(recording, file)
-        for recording in {self._key(r): r for r in unfiled}.values():
+        for recording in {self._catalogue.key(r.call): r for r in unfiled}.values():
             yield self._row(recording, "journal")
-
-    def _key(self, recording: Recording) -> str:
-        call = recording.call
-        found = self._catalogue.find(call.tool, call.api, call.category)
-        return call_key(call, found[1] if found else None)
 
     def _row(self, recording: Recording, file: str) -> dict[str, Any]:
         call = recording.call
         return {
-            "key": self._key(recording),
+            "key": self._catalogue.key(recording.call),
             "instruction": recording.instruction,
             "category": call.category,
             "tool": call.tool,

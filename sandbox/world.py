@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sandbox.call import KEY_RULE, ApiCall, call_key, call_line
+from sandbox.call import KEY_RULE, ApiCall, call_line
 from sandbox.cassette import Recording
 from sandbox.catalogue import Catalogue
 from sandbox.completions import CompletionTape
@@ -130,7 +130,7 @@ class World:
 
     def key(self, call: ApiCall) -> str:
         """Give the key of a call, by the document that this world has of its API."""
-        return call_key(call, self._document(call))
+        return self.catalogue.key(call)
 
     def unrecorded(self, call: ApiCall) -> UnrecordedCall:
         """Say that no recording answers a call, which ones come near, and how to record it."""
@@ -152,10 +152,6 @@ class World:
         if found is None:
             raise BadInput(f"{call}: {self.path} has no document of this API under tools/.")
         return found
-
-    def _document(self, call: ApiCall) -> Api | None:
-        found = self.catalogue.find(call.tool, call.api, call.category)
-        return found[1] if found else None
 
 
 class Session:

@@ -61,18 +61,21 @@ class Drawing:
             likeliest tokens.
         seed: the run's seed; each place in each tree derives its own from it.
         max_tokens: the longest completion.
+        frequency_penalty: see `sandbox.chat.Sampling`.
     """
 
     temperature: float = 0.7
     seed: int = 0
     max_tokens: int = 256
+    frequency_penalty: float = 0.0
 
     def at(self, instruction: str, attempt: int, place: tuple[int, ...]) -> Sampling:
         """Give the sampling of a place: siblings differ, and a repeated search does not."""
         name = f"{self.seed}/{instruction}/{attempt}/{place}"
         seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") >> 1
         first = attempt == 0 and place[-1] == 0
-        return Sampling(0.0 if first else self.temperature, seed, self.max_tokens)
+        temperature = 0.0 if first else self.temperature
+        return Sampling(temperature, seed, self.max_tokens, self.frequency_penalty)
 
 
 class Search:

@@ -19,7 +19,7 @@ RUN_BY_CI = ("make ", "git clone", "pip install")
 
 def script_of(page: Path) -> str:
     """The page as one bash script: its commands and Python examples, in order."""
-    parts = ["set -e", 'trap \'kill $(jobs -p) 2>/dev/null || true\' EXIT']
+    parts = ["set -e", "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT"]
     for kind, body in BLOCK.findall(page.read_text()):
         if kind == "python":
             parts.append(f"python - <<'PYTHON'\n{body}\nPYTHON")

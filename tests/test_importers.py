@@ -19,17 +19,17 @@ from hypothesis import strategies as st
 from sandbox.call import ApiCall
 from sandbox.cassette import Recording, cassettes, read_cassette
 from sandbox.errors import BadInput, CorruptTape, ToolReplayError, UnrecordedCall
-from sandbox.intake import Imported, take_in
+from sandbox.importers.intake import Imported, take_in
+from sandbox.importers.openapi import import_openapi
+from sandbox.importers.sketch import IMPORTED_CATEGORY
+from sandbox.importers.stabletoolbench import import_stabletoolbench, read_input
+from sandbox.importers.toolbench import import_toolbench
+from sandbox.importers.vcr import import_vcr
 from sandbox.network import network_shut
-from sandbox.openapi import import_openapi
 from sandbox.request import build_request
 from sandbox.response import ERROR_TEXTS, StatusCode
 from sandbox.route import Routes
-from sandbox.sketch import IMPORTED_CATEGORY
-from sandbox.stabletoolbench import import_stabletoolbench, read_input
 from sandbox.tool import Api, Tool
-from sandbox.toolbench import import_toolbench
-from sandbox.vcr_import import import_vcr
 from sandbox.world import World
 from tests.api_server import ApiServer, api_server
 from tests.conftest import http_recording, make_world

@@ -9,9 +9,9 @@ import pytest
 from sandbox.catalogue import Catalogue
 from sandbox.errors import BadInput
 from sandbox.function import function_for
+from sandbox.importers.toolbench import Imported, import_toolbench
 from sandbox.instruction import read_instructions
 from sandbox.names import FUNCTION_NAME_LIMIT
-from sandbox.toolbench import Imported, import_toolbench
 from sandbox.world import World
 from solver.method import Method
 from solver.run import Settings

@@ -135,6 +135,9 @@ def solve(
     ] = 0.7,
     seed: Annotated[int, typer.Option(help="Seeds what is drawn.")] = 0,
     max_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a completion.")] = 256,
+    frequency_penalty: Annotated[
+        float, typer.Option(min=0, help="Gets a weak model out of loops.")
+    ] = 0.0,
     observation_limit: Annotated[
         int, typer.Option(min=1, help="Characters of an observation that the model sees.")
     ] = 1024,
@@ -185,7 +188,7 @@ def solve(
     limits = Limits(depth=depth, width=width, model_calls=max_calls)
     settings = Settings(
         None if as_recorded else Method.parse(method, limits),
-        Drawing(temperature, seed, max_tokens),
+        Drawing(temperature, seed, max_tokens, frequency_penalty),
         observation_limit,
         strict,
         compress,
@@ -366,10 +369,10 @@ def import_world(
 
 
 _IMPORTERS = {
-    "toolbench": "sandbox.toolbench",
-    "stabletoolbench": "sandbox.stabletoolbench",
-    "vcr": "sandbox.vcr_import",
-    "openapi": "sandbox.openapi",
+    "toolbench": "sandbox.importers.toolbench",
+    "stabletoolbench": "sandbox.importers.stabletoolbench",
+    "vcr": "sandbox.importers.vcr",
+    "openapi": "sandbox.importers.openapi",
 }
 """The modules that import each kind, by a function `import_<kind>`."""
 

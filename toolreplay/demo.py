@@ -12,10 +12,10 @@ from solver.run import Settings
 from solver.search import Drawing, Limits
 from toolreplay.solving import read_queries, solve
 
-DEMO_LIMITS = Limits(depth=12, width=2, model_calls=12)
+DEMO_LIMITS = Limits(depth=12, width=2, model_calls=8)
 """The bounds that the demo's completions were recorded with."""
 
-DEMO_DRAWING = Drawing(max_tokens=128)
+DEMO_DRAWING = Drawing(max_tokens=80)
 """How they were drawn."""
 
 DEMO_METHODS = ("react", "dfsdt")

@@ -19,10 +19,10 @@ from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
 from sandbox.errors import BadInput
-from sandbox.intake import Imported, known_documents, take_in
-from sandbox.sketch import IMPORTED_CATEGORY, distinct_name
+from sandbox.importers.intake import Imported, known_documents, take_in
+from sandbox.importers.sketch import IMPORTED_CATEGORY, distinct_name
+from sandbox.importers.toolbench import UNKNOWN_URL
 from sandbox.tool import Api, Parameter, Tool
-from sandbox.toolbench import UNKNOWN_URL
 
 SCHEMA_LIMIT = 2_000
 """Parts (objects, lists, values) of one schema with its references followed."""

@@ -27,11 +27,11 @@ from sandbox.capture import KEPT_REQUEST_HEADERS, KEPT_RESPONSE_HEADERS
 from sandbox.cassette import Recording
 from sandbox.catalogue import Catalogue
 from sandbox.errors import BadInput, CorruptTape
-from sandbox.intake import Imported, known_documents, take_in
+from sandbox.importers.intake import Imported, known_documents, take_in
+from sandbox.importers.sketch import IMPORTED_CATEGORY, distinct_name, sketch_parameters
 from sandbox.names import standardise
 from sandbox.route import Route, Routes, fields
 from sandbox.secrets import REDACTED, SECRET_HEADERS, Redactor, is_secret_name
-from sandbox.sketch import IMPORTED_CATEGORY, distinct_name, sketch_parameters
 from sandbox.tool import Api, Tool
 
 CASSETTE_SUFFIXES = (".json", ".yaml", ".yml")

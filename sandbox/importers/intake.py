@@ -13,7 +13,14 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from sandbox.cassette import Recording, cassette_path, read_cassette, write_cassette, write_whole
+from sandbox.cassette import (
+    Recording,
+    cassette_path,
+    filing_order,
+    read_cassette,
+    write_cassette,
+    write_whole,
+)
 from sandbox.catalogue import Catalogue, read_tool
 from sandbox.errors import BadInput
 from sandbox.names import folder_name, standardise
@@ -179,7 +186,7 @@ def _add_to_cassette(path: Path, recordings: list[Recording], imported: Imported
     imported.already_there += known
     imported.recordings += len(new)
     if new:
-        ordered = sorted([*there, *new], key=_order)
+        ordered = sorted([*there, *new], key=filing_order)
         write_cassette(path, owner.category, owner.tool, ordered)
 
 
@@ -195,9 +202,3 @@ def _fingerprint(recording: Recording) -> str:
         response["body"].get("string"),
     ]
     return json.dumps(parts, sort_keys=True, default=repr)
-
-
-def _order(recording: Recording) -> tuple[str, str, str]:
-    """Order by API and arguments, as the journal does; of one call, keep the order given."""
-    arguments = json.dumps(recording.call.arguments, ensure_ascii=False, sort_keys=True)
-    return standardise(recording.call.api), arguments, recording.instruction or ""

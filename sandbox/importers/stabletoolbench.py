@@ -15,12 +15,12 @@ from sandbox.call import ApiCall
 from sandbox.cassette import Recording
 from sandbox.catalogue import Catalogue
 from sandbox.errors import BadInput
-from sandbox.intake import Imported, known_documents, take_in
+from sandbox.importers.intake import Imported, known_documents, take_in
+from sandbox.importers.sketch import sketch_parameters
+from sandbox.importers.toolbench import UNKNOWN_URL
 from sandbox.names import function_name, standardise
 from sandbox.response import ERROR_TEXTS
-from sandbox.sketch import sketch_parameters
 from sandbox.tool import Api, Tool
-from sandbox.toolbench import UNKNOWN_URL
 
 _CODES = {text: int(code) for code, text in ERROR_TEXTS.items()}
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from sandbox.catalogue import Catalogue, read_tool
 from sandbox.errors import BadInput
-from sandbox.intake import Imported
+from sandbox.importers.intake import Imported
 from sandbox.names import standardise
 from sandbox.tool import Api, Tool
 

@@ -1,18 +1,16 @@
 """Sketches: documents drawn from calls, where nothing else tells what an API takes."""
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from sandbox.call import NUMBER
 from sandbox.names import standardise
 from sandbox.secrets import is_secret_name
 from sandbox.tool import Parameter
 
 IMPORTED_CATEGORY = "Imported"
 """The category of tools whose source knows none."""
-
-_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 
 
 def sketch_parameters(calls: Sequence[dict[str, Any]]) -> tuple[list[Parameter], list[Parameter]]:
@@ -61,4 +59,4 @@ def _type_of(value: Any) -> str:
     text = value.strip() if isinstance(value, str) else json.dumps(value)
     if text.lower() in ("true", "false"):
         return "BOOLEAN"
-    return "NUMBER" if _NUMBER.fullmatch(text) else "STRING"
+    return "NUMBER" if NUMBER.fullmatch(text) else "STRING"

@@ -21,11 +21,11 @@ from sandbox.catalogue import Catalogue, tool_of_entry
 from sandbox.chat import Completion
 from sandbox.completions import RecordedCompletion, write_completions
 from sandbox.errors import BadInput
-from sandbox.intake import Imported, known_documents, take_in
+from sandbox.importers.intake import Imported, known_documents, take_in
+from sandbox.importers.tool_directory import ToolDirectory
 from sandbox.names import folder_name, standardise
 from sandbox.response import StatusCode
 from sandbox.tool import Tool
-from sandbox.tool_directory import ToolDirectory
 from sandbox.world import World
 
 UNKNOWN_CATEGORY = "Unknown"

@@ -1,0 +1,1 @@
+"""Importers: published data and other people's recordings, brought into a world."""
