@@ -50,7 +50,7 @@ def call_api(name: str, arguments: dict[str, Any]) -> str:
         "X-RapidAPI-Host": HOST,
     }
     if name == "next_holiday":
-        url = f"https://{HOST}/v1/holidays/{arguments['country']}/next"
+        url = f"https://{HOST}/v1/next/{arguments['country']}"
         query = {"after": arguments["after"]}
     else:
         url = f"https://{HOST}/v1/holidays/{arguments['country']}/{arguments['year']}"
