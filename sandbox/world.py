@@ -180,6 +180,9 @@ class Session:
         for recording in self._world.store.of_api(call.tool, call.api):
             yield recording.api_response()
 
+    def _is_documented(self, call: ApiCall) -> bool:
+        return self._world.catalogue.find(call.tool, call.api, call.category) is not None
+
     def recordings(self, call: ApiCall) -> list[Recording]:
         """Give all recordings that may answer a call, without counting it as made."""
         return self._world.store.find(self._world.key(call), self._instruction)
@@ -190,14 +193,14 @@ class Session:
         Raises:
             UnrecordedCall: as `call` does.
         """
-        key = self._world.key(call)
         tape = self._world.tape
         recordings = self.recordings(call)
-        if tape is not None and (tape.refresh or not recordings):
+        if tape is not None and (tape.refresh or not recordings) and self._is_documented(call):
             outcome = tape.call(call)
             return outcome.recording, outcome.provenance
         if not recordings:
             raise self._world.unrecorded(call)
+        key = self._world.key(call)
         made = self._made[key]
         self._made[key] += 1
         return recordings[min(made, len(recordings) - 1)], "recorded"

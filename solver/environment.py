@@ -87,7 +87,7 @@ class Environment:
             arguments: the text that the model wrote.
         """
         if name == "Finish":
-            return _finish(arguments)
+            return self._finish(arguments)
         call = self.call_of(name, arguments)
         return self._call(call) if call else self._call_unknown(name, arguments)
 
@@ -98,6 +98,14 @@ class Environment:
             return None
         tool, api = found
         return ApiCall(tool.category, tool.name, api.name, _parsed(arguments))
+
+    def _finish(self, arguments: str) -> Observation:
+        """End the path; an imported tree may have recorded an end of its own."""
+        try:
+            recorded = self._session.call(ApiCall("", "", "Finish", _parsed(arguments)))
+        except UnrecordedCall:
+            return _finish(arguments)
+        return Observation(recorded.observation(self._limit), recorded.status_code)
 
     def _resolve(self, name: str) -> tuple[Tool, Api] | None:
         if name in self._apis or not name:

@@ -159,6 +159,11 @@ def test_a_single_tree_with_oddities_comes_back(toolbench: Path, tmp_path: Path)
     tree = json.loads(file.read_text())
     action = tree["tree"]["tree"]["children"][0]
     action["description"] = "no_such_function"
+    second = action["children"][0]["children"][0]
+    second["description"] = "Finish"
+    second["children"][0].update(
+        description='{"return_type": 5}', observation="{error: odd}", observation_code=2
+    )
     action["children"][0].update(
         description='{"broken',
         observation='{"error": "No such function name: x"}',

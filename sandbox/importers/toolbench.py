@@ -197,7 +197,7 @@ class Tree:
         """Give the API calls in the order in which they were made, with what came back."""
         entries = {function["name"]: _entry_of(function) for function in self.functions}
         for step in _steps(self.root):
-            if len(step) > 1 and step[-2]["description"] != "Finish":
+            if step[-1]["node_type"] == "Action Input" and not _is_plain_finish(step):
                 yield self._recording(entries, step[-2]["description"], step[-1])
 
     def _recording(self, entries: dict[str, Json], name: str, node: Json) -> Recording:
@@ -299,6 +299,12 @@ def _steps(root: Json) -> Iterator[list[Json]]:
         step = _step(child)
         yield step
         yield from _steps(step[-1])
+
+
+def _is_plain_finish(step: list[Json]) -> bool:
+    """Tell an end that every search gives alike from an API call, or an end called wrongly."""
+    ends = (StatusCode.FINAL_ANSWER, StatusCode.GAVE_UP)
+    return step[-2]["description"] == "Finish" and step[-1].get("observation_code") in ends
 
 
 def _completion(step: list[Json]) -> Completion:
