@@ -24,7 +24,18 @@ def test_version() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["demo"], ["solve"], ["eval"], ["record"], ["world", "import"], ["world", "stats"]],
+    [
+        [],
+        ["demo"],
+        ["solve"],
+        ["eval"],
+        ["dataset"],
+        ["record"],
+        ["probe"],
+        ["world", "import"],
+        ["world", "stats"],
+        ["world", "verify"],
+    ],
 )
 def test_every_command_has_help_with_an_example(command: list[str]) -> None:
     shown = toolreplay(*command, "--help")

@@ -12,7 +12,7 @@ from solver.run import Settings
 from solver.search import Drawing, Limits
 from toolreplay.solving import read_queries, solve
 
-DEMO_LIMITS = Limits(depth=12, width=2, model_calls=8)
+DEMO_LIMITS = Limits(depth=12, width=2, model_calls=10)
 """The bounds that the demo's completions were recorded with."""
 
 DEMO_DRAWING = Drawing(max_tokens=80)

@@ -1,0 +1,64 @@
+"""Training conversations from solution paths, on the real trees."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sandbox.errors import BadInput
+from trainer.dataset import instances, openai_records, read_answers
+
+
+def test_each_step_of_a_published_path_is_an_instance(toolbench: Path) -> None:
+    [file] = toolbench.glob("answers/G1_answer/10_*.json")
+    made = list(instances(read_answers([file])))
+    assert [turn["from"] for turn in made[-1]["conversations"]] == [
+        *("system", "user", "assistant", "function", "assistant", "function", "assistant")
+    ]
+    assert [m["id"].split(":")[0] for m in made] == ["Step 2", "Step 4", "Step 6"]
+    assert made[0]["conversations"][-1] == {
+        "from": "assistant",
+        "value": "\nThought: \nAction: transitaires_for_transitaires\nAction Input: {}",
+    }
+    system = made[0]["conversations"][0]["value"]
+    assert "[{'name': 'transitaire_for_transitaires', 'description': " in system
+
+
+def test_a_thought_counts_where_it_was_a_message_of_its_own(toolbench: Path) -> None:
+    [file] = toolbench.glob("answers/G1_answer/57_*.json")
+    made = list(instances(read_answers([file])))
+    published = json.loads(file.read_text())["answer_generation"]["train_messages"]
+    assert len(made) == sum("function_call" in messages[-1] for messages in published) == 4
+    last = made[-1]["conversations"]
+    assert last[-1]["value"].startswith("\nThought: I apologize, but it seems")
+    assert "\nAction: Finish\nAction Input: {" in last[-1]["value"]
+    asked_to_differ = [turn for turn in last if turn["from"] == "user"]
+    assert len(asked_to_differ) == 2
+
+
+def test_all_published_answers_come_in_order_and_failed_ones_give_nothing(toolbench: Path) -> None:
+    answers = list(read_answers([toolbench / "answers"]))
+    queries = [m["id"].split(": ", 1)[1] for m in instances(answers)]
+    valid = [
+        a["answer_generation"]["query"] for a in answers if a["answer_generation"]["valid_data"]
+    ]
+    assert list(dict.fromkeys(queries)) == valid
+    assert len(valid) == 9
+
+
+def test_openai_records_are_whole_conversations(toolbench: Path) -> None:
+    records = list(openai_records(read_answers([toolbench / "answers" / "G1_answer"])))
+    assert len(records) == 4
+    for record in records:
+        calls = [c["id"] for m in record["messages"] for c in m.get("tool_calls", [])]
+        results = [m["tool_call_id"] for m in record["messages"] if m["role"] == "tool"]
+        assert results == calls[:-1]
+        assert all("valid" not in message for message in record["messages"])
+
+
+def test_what_is_no_answer_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no answer files"):
+        list(read_answers([tmp_path]))
+    (tmp_path / "x.json").write_text("{}")
+    with pytest.raises(BadInput, match=r"x\.json: no answer file"):
+        list(read_answers([tmp_path]))
