@@ -1,6 +1,6 @@
 """Draw the picture in the README: the table of the demo, as `toolreplay demo` prints it.
 
-    python docs/picture.py docs/demo.svg
+python docs/picture.py docs/demo.svg
 """
 
 import sys
