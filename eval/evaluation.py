@@ -1,6 +1,7 @@
 """Evaluation of a run: verdicts, rates per setting, and where the answers came from."""
 
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -135,7 +136,8 @@ def _setting(
 
 def _answer(run: Path, instruction: Instruction) -> dict[str, Any]:
     folder = run / "answers" / folder_name(instruction.set_name)
-    files = sorted(folder.glob(f"{folder_name(str(instruction.query_id))}_*.json"))
+    stem = re.escape(folder_name(str(instruction.query_id)))
+    files = [p for p in sorted(folder.glob("*.json")) if re.match(rf"{stem}_(DFS|CoT)", p.name)]
     if len(files) != 1:
         raise BadInput(
             f"{run}: {len(files)} answers to instruction {instruction.id} in {folder}, not one. "

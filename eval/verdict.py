@@ -14,6 +14,7 @@ _APOLOGY = re.compile(
     r"(?:find|get|help|fetch|retrieve|answer|provide|access|complete|process))\b",
     re.IGNORECASE,
 )
+_LIST = re.compile(r"\[([^\[\]]*)\]")
 _THOUSANDS = re.compile("(?<=\\d)[,\u00a0\u202f'](?=\\d{3}(?!\\d))")
 
 
@@ -86,12 +87,16 @@ def is_grounded(fact: Fact, told: str, chain: list[dict[str, Any]]) -> bool:
 def mentions(text: str, value: str) -> bool:
     """Tell whether a text has a value as a whole word or number.
 
-    Case, width, spacing and thousands separators do not matter; `3.5` is not in `13.5` or `3.55`.
+    Case, width, spacing and thousands separators do not matter; `3.5` is not in `13.5`, `3.55` or
+    `-3.5`.
     """
-    wanted = re.escape(_plain(value))
-    return bool(re.search(rf"(?<!\w)(?<!\d[.,]){wanted}(?!\w)(?![.,]\d)", _plain(text)))
+    wanted = re.escape(_plain(_THOUSANDS.sub("", value)))
+    whole = re.compile(rf"(?<!\w)(?<!\d[.,])(?<!\D-){wanted}(?!\w)(?![.,]\d)")
+    if whole.search(f" {_plain(_THOUSANDS.sub('', text))}"):
+        return True
+    items = (item for listed in _LIST.findall(text) for item in listed.split(","))
+    return any(_plain(item) == _plain(value) for item in items)
 
 
 def _plain(text: str) -> str:
-    folded = unicodedata.normalize("NFKC", _THOUSANDS.sub("", text)).casefold()
-    return " ".join(folded.split())
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())

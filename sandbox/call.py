@@ -39,7 +39,7 @@ class ApiCall:
         arguments = (
             self.arguments
             if isinstance(self.arguments, str)
-            else json.dumps(self.arguments, ensure_ascii=False, sort_keys=True)
+            else json.dumps(_shown(self.arguments), ensure_ascii=False, sort_keys=True)
         )
         return (
             f"{'/'.join(part for part in (self.category, self.tool, self.api) if part)} {arguments}"
@@ -48,7 +48,7 @@ class ApiCall:
 
 def _coerce(value: Any, json_type: str) -> Any:
     if json_type in ("number", "integer"):
-        if isinstance(value, str) and NUMBER.fullmatch(value.strip()):
+        if isinstance(value, str) and len(value) < 400 and NUMBER.fullmatch(value.strip()):
             value = json.loads(value)
         if isinstance(value, float) and value.is_integer():
             value = int(value)
@@ -109,8 +109,15 @@ def call_line(call: ApiCall) -> dict[str, Any]:
         "category": call.category,
         "tool": call.tool,
         "api": call.api,
-        "arguments": call.arguments,
+        "arguments": _shown(call.arguments),
     }
+
+
+def _shown(arguments: dict[str, Any] | str) -> dict[str, Any] | str:
+    """Give arguments as they may be told and written down: without secrets."""
+    if isinstance(arguments, str):
+        return arguments
+    return {n: REDACTED if is_secret_name(n) else value for n, value in arguments.items()}
 
 
 def read_calls(text: str, source: str) -> list[ApiCall]:

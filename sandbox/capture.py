@@ -45,7 +45,13 @@ def stored_response(response: dict[str, Any], redactor: Redactor) -> dict[str, A
     headers = {name.lower(): values for name, values in response["headers"].items()}
     return {
         "status": response["status"],
-        "headers": {name: headers[name] for name in KEPT_RESPONSE_HEADERS if name in headers},
+        "headers": {
+            name: [redactor.url(_one(value)) for value in _all(headers[name])]
+            if name == "location"
+            else [redactor.text(_one(value)) for value in _all(headers[name])]
+            for name in KEPT_RESPONSE_HEADERS
+            if name in headers
+        },
         "body": {"string": as_text(redactor.body(response["body"]["string"]))},
     }
 
@@ -56,6 +62,10 @@ def as_text(body: bytes | str | None) -> bytes | str:
         return body.decode("utf-8") if isinstance(body, bytes) else body or ""
     except UnicodeDecodeError:
         return body or ""
+
+
+def _all(values: Any) -> list[Any]:
+    return values if isinstance(values, list) else [values]
 
 
 def _one(value: Any) -> str:

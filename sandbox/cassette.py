@@ -203,7 +203,7 @@ def write_whole(path: Path, text: str) -> None:
     """Put a text into a file so that a reader sees the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with unfinished.open("w", encoding="utf-8", newline="\n") as file:
+    with unfinished.open("w", encoding="utf-8", errors="surrogatepass", newline="\n") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

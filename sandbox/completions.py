@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from sandbox.cassette import write_whole
 from sandbox.chat import Completion, CompletionRequest
 from sandbox.errors import CorruptTape
@@ -67,7 +69,7 @@ class RecordedCompletion:
 
 
 class CompletionTape:
-    """All recorded completions of a world; safe to use from several threads.
+    """All recorded completions of a world; safe for threads, and for several processes.
 
     New completions are appended and flushed before they are handed on, so a killed run has on
     disk every answer that it used. `tidy` then sorts the files, so that what is committed does
@@ -80,7 +82,7 @@ class CompletionTape:
         self._by_key: dict[tuple[str, str], RecordedCompletion] = {}
         self._by_order: dict[tuple[str, str, int], RecordedCompletion] = {}
         self._models: dict[str, set[str]] = {}
-        self._untidy: set[str] = set()
+        self._untidy: set[Path] = set()
         for path in sorted(folder.glob("*.jsonl")):
             self._read(path)
 
@@ -102,24 +104,30 @@ class CompletionTape:
 
     def add(self, record: RecordedCompletion) -> None:
         """Put an answer on the tape; it is on disk when this returns."""
-        with self._lock:
+        with self._lock, self._alone():
             path = self._path(record.model)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("a", encoding="utf-8", newline="\n") as file:
-                file.write(record.to_line() + "\n")
+            _cut_unfinished(path)
+            with path.open("ab") as file:
+                file.write(record.to_line().encode("utf-8", "surrogatepass") + b"\n")
             self._keep(record)
-            self._untidy.add(record.model)
+            self._untidy.add(path)
 
     def tidy(self) -> None:
-        """Sort the files that were appended to; each stays whole while it is replaced."""
+        """Sort the files that were appended to, with what other processes put there since."""
         with self._lock:
-            for model in sorted(self._untidy):
-                write_completions(self._path(model), self._of(model))
+            for path in sorted(self._untidy):
+                with self._alone():
+                    write_completions(path, CompletionTape(self._folder)._of(path))
             self._untidy.clear()
 
-    def _of(self, model: str) -> list[RecordedCompletion]:
+    def _alone(self) -> FileLock:
+        """Keep other processes from writing while this one does."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(self._folder / ".lock")
+
+    def _of(self, path: Path) -> list[RecordedCompletion]:
         kept = [*self._by_key.values(), *self._by_order.values()]
-        return [record for record in kept if record.model == model]
+        return [record for record in kept if self._path(record.model) == path]
 
     def _path(self, model: str) -> Path:
         return self._folder / f"{folder_name(model)}.jsonl"
@@ -132,7 +140,8 @@ class CompletionTape:
             self._by_order[(record.model, record.instruction, record.order)] = record
 
     def _read(self, path: Path) -> None:
-        *lines, unfinished = path.read_text(encoding="utf-8").split("\n")
+        """Read a file; a last line without its end was never used, and does not count."""
+        *lines, _ = path.read_bytes().decode("utf-8", "surrogatepass").split("\n")
         for number, line in enumerate(lines, start=1):
             try:
                 self._keep(RecordedCompletion.from_line(line))
@@ -141,13 +150,14 @@ class CompletionTape:
                     f"{path}, line {number}: {error}. Nothing was changed. Delete the line (its "
                     f"completion is asked for again) or restore the file from version control."
                 ) from error
-        if unfinished:
-            self._mend_end(path, unfinished)
 
-    def _mend_end(self, path: Path, unfinished: str) -> None:
-        """Cut off a last line that a killed run left without its end: it was never used."""
+
+def _cut_unfinished(path: Path) -> None:
+    """Cut off a last line that a killed process left without its end."""
+    if path.exists() and not path.read_bytes().endswith(b"\n"):
+        content = path.read_bytes()
         with path.open("r+b") as file:
-            file.truncate(path.stat().st_size - len(unfinished.encode("utf-8")))
+            file.truncate(content.rfind(b"\n") + 1)
 
 
 def write_completions(path: Path, records: list[RecordedCompletion]) -> None:

@@ -22,7 +22,7 @@ from sandbox.cassette import Recording
 from sandbox.errors import UnrecordedCall
 from sandbox.network import network_shut
 from sandbox.route import Routes, fields
-from sandbox.secrets import Redactor
+from sandbox.secrets import Redactor, secret_values
 
 if TYPE_CHECKING:
     from sandbox.world import World
@@ -39,7 +39,7 @@ class Interception:
         self._world = world
         self._session = world.session(instruction)
         self._routes = Routes(world.catalogue.apis())
-        self._redactor = Redactor(secrets)
+        self._secrets = secrets
         self.counts: Counter[str] = Counter()
 
     def call_of(self, request: Any) -> ApiCall | None:
@@ -82,9 +82,10 @@ class Interception:
         self.counts["live"] += 1
         if self._world.tape is None:
             return
-        stored = stored_response(decode_response(response), self._redactor)
-        clean = ApiCall(call.category, call.tool, call.api, self._redactor.value(call.arguments))
-        asked = stored_request(request, request.uri, self._redactor)
+        redactor = Redactor([*self._secrets, *secret_values(call.arguments)])
+        stored = stored_response(decode_response(response), redactor)
+        clean = ApiCall(call.category, call.tool, call.api, redactor.value(call.arguments))
+        asked = stored_request(request, request.uri, redactor)
         transient = stored["status"]["code"] in TRANSIENT_STATUSES
         self._world.tape.put(Recording(clean, asked, stored, transient=transient))
 

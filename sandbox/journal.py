@@ -38,7 +38,7 @@ class Journal:
         """
         if not self.path.exists():
             return []
-        *lines, _ = self.path.read_text(encoding="utf-8").split("\n")
+        *lines, _ = self.path.read_text(encoding="utf-8", errors="surrogatepass").split("\n")
         return [self._recording(number, line) for number, line in enumerate(lines, start=1)]
 
     def append(self, recording: Recording) -> None:

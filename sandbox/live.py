@@ -21,7 +21,7 @@ from sandbox.errors import BadInput, NetworkRefused
 from sandbox.policy import LivePolicy
 from sandbox.request import build_request
 from sandbox.response import ERROR_TEXTS, StatusCode
-from sandbox.secrets import Redactor
+from sandbox.secrets import Redactor, secret_values
 from sandbox.tool import Api, Tool
 
 
@@ -30,6 +30,7 @@ class _Capture(threading.local):
     """What vcrpy saw of the call that this thread is making."""
 
     documented_url: str | None = None
+    redactor: Redactor = field(default_factory=Redactor)
     request: dict[str, Any] = field(default_factory=dict)
     response: dict[str, Any] = field(default_factory=dict)
 
@@ -55,7 +56,6 @@ class LiveClient:
 
     def __init__(self, policy: LivePolicy) -> None:
         self._policy = policy
-        self._redactor = Redactor([policy.key])
         self._capture = _Capture()
         self._lock = threading.Lock()
         self._limiters: dict[str, Limiter] = {}
@@ -104,8 +104,10 @@ class LiveClient:
         request = build_request(tool, api, call)
         self._check(request.url.host)
         self._wait_for_turn(request.url.host)
-        stored = ApiCall(tool.category, tool.name, api.name, self._redactor.value(call.arguments))
         capture = self._capture
+        capture.redactor = Redactor([self._policy.key, *secret_values(call.arguments)])
+        clean = capture.redactor.value(call.arguments)
+        stored = ApiCall(tool.category, tool.name, api.name, clean)
         capture.documented_url, capture.response = str(request.url), {}
         try:
             self._http.send(self._outgoing(tool, request))
@@ -171,7 +173,7 @@ class LiveClient:
         }
         asked: dict[str, Any] = {
             "method": request.method,
-            "uri": self._redactor.url(str(request.url)),
+            "uri": self._capture.redactor.url(str(request.url)),
             "body": None,
             "headers": {},
         }
@@ -182,9 +184,9 @@ class LiveClient:
         if self._capture.documented_url is None:
             return None
         url = self._capture.documented_url
-        self._capture.request = stored_request(request, url, self._redactor)
+        self._capture.request = stored_request(request, url, self._capture.redactor)
         return request
 
     def _take_response(self, response: dict[str, Any]) -> None:
         """Keep vcrpy's response without what changes from call to call; vcrpy keeps none."""
-        self._capture.response = stored_response(response, self._redactor)
+        self._capture.response = stored_response(response, self._capture.redactor)

@@ -4,6 +4,7 @@ The rule is a file format: names in published queries, trees and retrieval sets 
 is kept to the letter, oddities included.
 """
 
+import hashlib
 import re
 
 FUNCTION_NAME_LIMIT = 64
@@ -45,6 +46,10 @@ def function_name(tool: str, api: str) -> str:
 def folder_name(name: str) -> str:
     """Name the folder of a category, or the file of a tool, so that it is safe on any disk.
 
-    Only letters, digits, `_` and `-` survive, so a name can never leave its folder.
+    Only letters, digits, `_` and `-` survive, so a name can never leave its folder. Where that
+    loses a difference that keys make, part of the name's hash is added.
     """
-    return re.sub("_+", "_", re.sub(r"[^\w-]", "_", name)).strip("_")[:100] or "unnamed"
+    clean = re.sub("_+", "_", re.sub(r"[^\w-]", "_", name)).strip("_")[:90] or "unnamed"
+    if standardise(clean) == standardise(name) or not name:
+        return clean
+    return f"{clean}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"

@@ -2,6 +2,7 @@
 
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,20 +23,23 @@ _WATCHED = frozenset(
 
 
 class _Gate:
-    """What may be reached now: everything, or the named hosts and addresses alone."""
+    """What may be reached now: everything, or what a block that is open allows."""
 
     def __init__(self) -> None:
         self.installed = False
-        self.allowed: frozenset[str] | None = None
+        self.open: list[frozenset[str]] = []
+        self.lock = threading.Lock()
 
     def watch(self, event: str, args: tuple[Any, ...]) -> None:
         """Refuse an audited socket event (PEP 578) whose peer is not allowed."""
-        if self.allowed is None or event not in _WATCHED:
+        if not self.open or event not in _WATCHED:
             return
         peer = args[0] if event.startswith("socket.get") else args[1]
+        if peer is None:
+            return
         host = peer[0] if isinstance(peer, tuple) else peer
         host = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host)
-        if host not in self.allowed:
+        if not any(host in allowed for allowed in list(self.open)):
             raise NetworkRefused(
                 f"The network is shut: {event} to {host} was refused. In replay every answer comes "
                 f"from the tape; to make real calls, use toolreplay record."
@@ -55,15 +59,17 @@ def network_shut(*except_hosts: str) -> Iterator[None]:
     Raises:
         NetworkRefused: inside the block, at the point where a connection is tried.
     """
-    if not _gate.installed:
-        sys.addaudithook(_gate.watch)
-        _gate.installed = True
-    before = _gate.allowed
-    _gate.allowed = frozenset(name for host in except_hosts for name in _addresses(host))
+    allowed = frozenset(name for host in except_hosts for name in _addresses(host))
+    with _gate.lock:
+        if not _gate.installed:
+            sys.addaudithook(_gate.watch)
+            _gate.installed = True
+        _gate.open.append(allowed)
     try:
         yield
     finally:
-        _gate.allowed = before
+        with _gate.lock:
+            _gate.open.remove(allowed)
 
 
 def _addresses(host: str) -> set[str]:

@@ -77,6 +77,11 @@ class OpenAIModel:
             raise self._failed(request, error) from error
         except OpenAIError as error:
             raise self._failed(request, error) from error
+        if not answer.choices:
+            raise ModelFailed(
+                f"The model {self.name} at {self._client.base_url} answered without a choice for "
+                f"instruction {request.instruction}. Is this an OpenAI-compatible server?"
+            )
         message = answer.choices[0].message
         call = next((c for c in message.tool_calls or [] if c.type == "function"), None)
         usage = answer.usage

@@ -7,7 +7,7 @@ with one key answers calls that carry another.
 import re
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from sandbox.names import standardise
 
@@ -16,15 +16,21 @@ REDACTED = "REDACTED"
 
 SECRET_NAMES = frozenset(
     {
+        "access_key",
         "access_token",
+        "accesstoken",
         "api_key",
+        "api_token",
         "apikey",
         "app_key",
+        "appid",
+        "auth_key",
         "auth_token",
         "authorization",
         "bearer_token",
         "client_secret",
         "rapidapi_key",
+        "secret_key",
         "subscription_key",
         "toolbench_key",
         "x_api_key",
@@ -46,6 +52,13 @@ _PATTERNS = re.compile(
 """Shapes of well-known keys: OpenAI, RapidAPI, AWS, GitHub, Hugging Face, JSON web tokens."""
 
 
+def secret_values(arguments: dict[str, Any] | str) -> list[str]:
+    """Give the values of arguments whose names say that they are secret."""
+    if isinstance(arguments, str):
+        return []
+    return [str(value) for name, value in arguments.items() if is_secret_name(name)]
+
+
 def is_secret_name(name: str) -> bool:
     """Tell whether a value of that name is a secret."""
     return standardise(name) in SECRET_NAMES
@@ -59,7 +72,8 @@ class Redactor:
     """
 
     def __init__(self, known: Iterable[str | None] = ()) -> None:
-        self._known = sorted((k for k in known if k and len(k) >= 4), key=len, reverse=True)
+        secrets = {form for k in known if k and len(k) >= 4 for form in (k, quote(k, safe=""))}
+        self._known = sorted(secrets, key=len, reverse=True)
 
     def text(self, text: str) -> str:
         """Take known secrets, and what has the shape of a key, out of a text."""
@@ -84,7 +98,7 @@ class Redactor:
         """Take basic auth and secret query fields out of a URL."""
         scheme, place, path, query, fragment = urlsplit(url)
         fields = [
-            f"{name}={REDACTED}" if is_secret_name(name) else f"{name}{equals}{value}"
+            f"{name}={REDACTED}" if is_secret_name(unquote(name)) else f"{name}{equals}{value}"
             for name, equals, value in (field.partition("=") for field in query.split("&"))
         ]
         bare = urlunsplit((scheme, place.rpartition("@")[2], path, "&".join(fields), fragment))

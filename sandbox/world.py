@@ -64,7 +64,7 @@ class World:
         """The world's identity: a hash over documents, instructions and recordings."""
         digest = hashlib.sha256(f"key rule {KEY_RULE}\n".encode())
         for folder in ("tools", "instructions", "recorded"):
-            for path in sorted(p for p in (self.path / folder).rglob("*") if p.is_file()):
+            for path in sorted((self.path / folder).rglob("*.[jy][sa][om][nl]")):
                 content = hashlib.sha256(path.read_bytes()).hexdigest()
                 digest.update(f"{path.relative_to(self.path).as_posix()} {content}\n".encode())
         return digest.hexdigest()

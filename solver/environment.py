@@ -102,7 +102,7 @@ class Environment:
     def _finish(self, arguments: str) -> Observation:
         """End the path; an imported tree may have recorded an end of its own."""
         try:
-            recorded = self._session.call(ApiCall("", "", "Finish", _parsed(arguments)))
+            recorded = self._session.call(ApiCall("", "", "Finish", arguments))
         except UnrecordedCall:
             return _finish(arguments)
         return Observation(recorded.observation(self._limit), recorded.status_code)
@@ -115,7 +115,7 @@ class Environment:
     def _call_unknown(self, name: str, arguments: str) -> Observation:
         """Answer a call of no function at all, as it was recorded or as ToolBench does."""
         try:
-            return self._observe(self._session.call(ApiCall("", "", name, _parsed(arguments))))
+            return self._observe(self._session.call(ApiCall("", "", name, arguments)))
         except UnrecordedCall:
             error = json.dumps({"error": f"No such function name: {name}", "response": ""})
             return Observation(cut(error, self._limit), StatusCode.NO_SUCH_FUNCTION)

@@ -7,6 +7,7 @@ the facts that a right answer contains), `answers/<set>/<query id>_<method>.json
 
 import importlib.metadata
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
@@ -20,6 +21,7 @@ from sandbox.chat import ChatModel
 from sandbox.errors import BadInput
 from sandbox.instruction import Instruction
 from sandbox.names import folder_name
+from sandbox.recorded_model import RecordedModel
 from sandbox.response import OBSERVATION_LIMIT
 from sandbox.tool import Api, Tool
 from sandbox.world import World
@@ -101,6 +103,7 @@ class Run:
         self._gather_unrecorded(instructions)
 
     def _begin(self, instructions: Sequence[Instruction]) -> None:
+        self._check(instructions)
         described = json.dumps(self._description(instructions), ensure_ascii=False, indent=2) + "\n"
         file = self.path / "run.json"
         if file.exists() and file.read_text(encoding="utf-8") != described:
@@ -118,11 +121,24 @@ class Run:
             self.path / "instructions.json", json.dumps(asked, ensure_ascii=False, indent=1) + "\n"
         )
 
+    def _check(self, instructions: Sequence[Instruction]) -> None:
+        paths: dict[Path, str] = {}
+        for instruction in instructions:
+            other = paths.setdefault(self._answer_path(instruction), instruction.id)
+            if other != instruction.id:
+                raise BadInput(f"{other} and {instruction.id} would share an answer file.")
+            recorded = isinstance(self._model, RecordedModel) and instruction.as_recorded
+            if recorded and self._settings.method is not None:
+                raise BadInput(
+                    f"Instruction {instruction.id} comes from a recorded tree, whose completions "
+                    f"answer that one search alone: add --as-recorded."
+                )
+
     def _description(self, instructions: Sequence[Instruction]) -> dict[str, Any]:
         method = self._settings.method
         return {
             "world": self._world.about["name"],
-            "world_hash": self._world.hash,
+            "world_hash": None if self._world.tape else self._world.hash,
             "model": self._model.name,
             "method": method.toolbench_name if method else "as recorded",
             "settings": {
@@ -162,10 +178,11 @@ class Run:
         return found
 
     def _solve(self, instruction: Instruction, apis: list[tuple[Tool, Api]]) -> None:
+        as_recorded = self._settings.method is None
         environment = Environment(
             apis,
             self._world.session(instruction.id),
-            self._settings.observation_limit,
+            sys.maxsize if as_recorded else self._settings.observation_limit,
             self._settings.strict,
             self._compressor,
         )

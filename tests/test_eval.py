@@ -74,7 +74,12 @@ def test_an_apology_is_no_answer(told: str, passes: bool) -> None:
         ("São Paulo", "São Paulo", True),
         ("7, 8 and 9", "8", True),
         ("version 8.1", "8", False),
-        ("-7 degrees", "7", True),
+        ("-7 degrees", "7", False),
+        ("-7 degrees", "-7", True),
+        ("pages 5-7", "7", True),
+        ('{"rgb":[210,105,140]}', "105", True),
+        ("[2020,100]", "2020", True),
+        ("1,234,567", "234", False),
     ],
 )
 def test_a_value_is_found_as_a_whole(text: str, value: str, there: bool) -> None:

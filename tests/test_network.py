@@ -79,7 +79,12 @@ def test_the_models_own_address_may_stay_open() -> None:
                 socket.getaddrinfo("example.org", 80)
 
 
-def test_the_network_opens_again_afterwards() -> None:
-    with network_shut(), network_shut():
-        pass
+def test_the_network_opens_when_the_last_of_several_blocks_ends() -> None:
+    first, second = network_shut(), network_shut()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    with pytest.raises(NetworkRefused):
+        socket.getaddrinfo("127.0.0.1", 80)
+    second.__exit__(None, None, None)
     assert socket.getaddrinfo("127.0.0.1", 80)

@@ -68,6 +68,13 @@ SHOP = {
             "request_body": "form",
             "required_parameters": [{"name": "user", "type": "STRING"}],
         },
+        {
+            "name": "Secret path",
+            "url": "https://shop.example/{api_key}/orders",
+            "request_body": "json",
+            "method": "POST",
+            "required_parameters": [{"name": "api_key"}, {"name": "auth_token"}],
+        },
         {"name": "Nowhere", "method": "GET"},
     ],
 }
@@ -277,6 +284,17 @@ def test_secrets_never_reach_the_tape_and_do_not_break_replay(
         assert secret.encode() not in stored
     replayed = World(shop.path).call(item(1, api_key="somebody-else's"))
     assert replayed.body == {"your key": "REDACTED", "n": 1}
+
+
+def test_secrets_in_path_body_and_echo_are_taken_out(shop: World, server: ApiServer) -> None:
+    arguments = {"api_key": "S3cret/Path", "auth_token": "S3cretToken"}
+    server.answers["/S3cret%2FPath/orders"] = (200, {"you sent": "S3cretToken"})
+    record(shop, server, [ApiCall("Commerce", "Shop", "Secret path", arguments)])
+    stored = b"".join(p.read_bytes() for p in shop.path.rglob("*") if p.is_file())
+    assert server.requests[0][3] == '{"auth_token":"S3cretToken"}'
+    assert b"S3cret" not in stored
+    told = str(World(shop.path).unrecorded(ApiCall("", "Shop", "Secret path", arguments)))
+    assert "S3cret" not in told
 
 
 def test_only_allowed_hosts_are_called(shop: World, server: ApiServer) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.chat import Completion
+from sandbox.completions import CompletionTape, RecordedCompletion
 from sandbox.errors import BadInput, CorruptTape, ModelFailed
 from sandbox.world import World
 from solver.method import Method
@@ -262,3 +264,35 @@ def test_models_that_are_not_there_are_named(
             solve_all(queries, world.path, tmp_path / "run", model)
     with pytest.raises(ModelFailed, match="OPENAI_API_KEY"):
         solve_all(queries, world.path, tmp_path / "run", "openai:gpt")
+
+
+def test_two_processes_do_not_lose_each_others_completions(world: World) -> None:
+    folder = world.path / "completions"
+    one, other = CompletionTape(folder), CompletionTape(folder)
+    for number in range(3):
+        for name, tape in (("one", one), ("other", other)):
+            completion = Completion(f"{name} {number}")
+            tape.add(RecordedCompletion("m", f"{name}{number}", "s/1", number, completion))
+    one.tidy()
+    other.tidy()
+    assert len((folder / "m.jsonl").read_text().splitlines()) == 6
+
+
+def test_instructions_that_would_share_a_file_are_refused(
+    world: World, queries: Path, tmp_path: Path, served: ModelServer
+) -> None:
+    same = [{"query": "?", "query_id": name, "api_list": API_LIST} for name in ("a b", "a/b")]
+    queries.write_text(json.dumps(same))
+    with pytest.raises(BadInput, match="share an answer file"):
+        solve_all(queries, world.path, tmp_path / "run", "openai:m", served.url)
+
+
+def test_the_demo_deletes_no_run_of_the_users_own(tmp_path: Path) -> None:
+    from toolreplay.demo import run_demo
+
+    own = tmp_path / "react"
+    own.mkdir()
+    (own / "run.json").write_text('{"world": "mine"}')
+    with pytest.raises(BadInput, match="made otherwise"):
+        run_demo(tmp_path, 1, lambda method, total: None)
+    assert (own / "run.json").read_text() == '{"world": "mine"}'

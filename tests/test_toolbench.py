@@ -185,3 +185,101 @@ def test_methods_carry_toolbench_names() -> None:
     assert names == {"dfsdt": "DFS_woFilter_w2", "dfs": "DFS_w2", "react@3": "CoT@3"}
     with pytest.raises(BadInput, match="react@N"):
         Method.parse("mcts", Limits())
+
+
+def node(kind: str, description: str, **more: Any) -> dict[str, Any]:
+    fields = {"pruned": False, "finished": False, "expand_num": 0, "children": [], **more}
+    return {"node_type": kind, "description": description, **fields}
+
+
+def published(source: Path, root: dict[str, Any], asked: int, depth: int = 12) -> Path:
+    """Write a tree as ToolBench publishes it."""
+    tree = {
+        "win": False,
+        "tree": {"size": 0, "max_length": 0, "tree": root},
+        "forward_args": {
+            "single_chain_max_step": depth,
+            "tree_beam_size": 2,
+            "max_query_count": 200,
+            "answer": 1,
+            "with_filter": False,
+        },
+        "compare_candidates": [],
+        "answer_generation": {
+            "valid_data": False,
+            "query_count": asked,
+            "function": [{"name": "f_for_t", "parameters": {"properties": {}}}],
+            "query": "?",
+        },
+    }
+    file = source / "Set" / "1_ChatGPT_DFS_woFilter_w2.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps(tree))
+    return file
+
+
+def rebuilt(file: Path, world: Path) -> dict[str, Any]:
+    import_toolbench(file, world)
+    queries = world / "instructions" / "toolbench.json"
+    list(solve(queries, World(world), world.parent / "run", settings=Settings(None)))
+    content = (world.parent / "run/answers/Set/1_DFS_woFilter_w2.json").read_text()
+    root: dict[str, Any] = json.loads(content)["tree"]["tree"]
+    return root
+
+
+def test_the_last_path_alone_can_tell_the_variant(tmp_path: Path) -> None:
+    thought = node("Thought", "?", pruned=True, observation_code=-1, expand_num=1)
+    file = published(tmp_path, node("Action Input", "", children=[thought]), asked=1)
+    root = rebuilt(file, tmp_path / "world")
+    assert [child["node_type"] for child in root["children"]] == ["Thought"]
+
+
+def test_an_error_on_a_thought_that_made_a_call_stays(tmp_path: Path) -> None:
+    last = node(
+        "Action Input",
+        "{}",
+        observation='{"error": "", "response": 1}',
+        observation_code=0,
+        pruned=True,
+        expand_num=1,
+    )
+    action = node("Action", "f_for_t", children=[last])
+    thought = node("Thought", "?", pruned=True, observation_code=-1, children=[action])
+    root = node("Action Input", "", children=[thought])
+    first = rebuilt(published(tmp_path, root, asked=1, depth=3), tmp_path / "world")["children"][0]
+    assert (first["pruned"], first["observation_code"]) == (True, -1)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda tree: tree.update(forward_args=None),
+        lambda tree: tree["tree"].update(tree=None),
+        lambda tree: tree["answer_generation"].update(query=None),
+        lambda tree: tree["answer_generation"].update(query_count=77),
+        lambda tree: tree["tree"]["tree"]["children"][0].update(description="\ud83d"),
+        lambda tree: tree["answer_generation"].update(function=[]),
+    ],
+)
+def test_a_tree_that_cannot_be_rebuilt_is_left_out_and_named(
+    toolbench: Path, tmp_path: Path, damage: Any
+) -> None:
+    whole = next(toolbench.glob("answers/G1_answer/10_*.json"))
+    tree = json.loads(whole.read_text())
+    damage(tree)
+    source = tmp_path / "Set"
+    source.mkdir()
+    (source / "1_ChatGPT_DFS_woFilter_w2.json").write_text(json.dumps(tree))
+    (source / whole.name).write_text(whole.read_text())
+    counts = import_toolbench(source, tmp_path / "world")
+    assert counts.trees == 1
+    assert [Path(p).name for p in counts.skipped] == ["1_ChatGPT_DFS_woFilter_w2.json"]
+
+
+def test_imported_completions_answer_their_own_search_alone(
+    imported: tuple[Path, Imported], tmp_path: Path
+) -> None:
+    queries = imported[0] / "instructions" / "toolbench.json"
+    settings = Settings(Method.parse("react", Limits()))
+    with pytest.raises(BadInput, match="add --as-recorded"):
+        list(solve(queries, World(imported[0]), tmp_path, settings=settings))

@@ -1,5 +1,6 @@
 """The main job on the world that ships with the project."""
 
+import json
 import shutil
 from collections.abc import Callable
 from importlib.resources import files
@@ -44,10 +45,19 @@ def run_demo(out: Path, workers: int, advance: Callable[[str, int], None]) -> li
     evaluations = []
     for name in DEMO_METHODS:
         run = out / name
-        if (run / "run.json").exists():
+        if _is_demo_run(run):
             shutil.rmtree(run)
         settings = Settings(Method.parse(name, DEMO_LIMITS), DEMO_DRAWING)
         for _ in solve(queries, world, run, settings=settings, workers=workers):
             advance(name, total)
         evaluations.append(evaluate(run))
     return evaluations
+
+
+def _is_demo_run(run: Path) -> bool:
+    """Tell a run of the demo, which may be replaced, from one of the user's own."""
+    try:
+        about = json.loads((run / "run.json").read_bytes())
+    except (OSError, ValueError):
+        return False
+    return bool(about.get("world") == "demo" and about.get("model", "").startswith("gemma-3-270m"))

@@ -23,6 +23,7 @@ from sandbox.completions import RecordedCompletion, write_completions
 from sandbox.errors import BadInput
 from sandbox.importers.intake import Imported, known_documents, take_in
 from sandbox.importers.tool_directory import ToolDirectory
+from sandbox.instruction import Instruction
 from sandbox.names import folder_name, standardise
 from sandbox.response import StatusCode
 from sandbox.tool import Tool
@@ -72,7 +73,11 @@ def import_toolbench(source: Path, into: Path) -> Imported:
     for path in files:
         content = _read(path, imported)
         if _is_tree(content):
-            trees.append(Tree.of(path, content))
+            tree, reason = _whole_tree(path, content)
+            if tree is None:
+                imported.skipped[str(path)] = reason
+            else:
+                trees.append(tree)
         elif isinstance(content, list) and content and all(_is_query(entry) for entry in content):
             queries[path] = content
         elif content is not None and not directory.take(path, content, imported):
@@ -97,6 +102,25 @@ def import_toolbench(source: Path, into: Path) -> Imported:
     imported.query_files = len(queries)
     imported.instructions = sum(len(entries) for entries in queries.values())
     return imported
+
+
+def _whole_tree(path: Path, content: Json) -> tuple["Tree | None", str]:
+    """Read a tree and everything that an import takes from it, or say why that cannot be done."""
+    try:
+        json.dumps(content, ensure_ascii=False).encode("utf-8")
+        tree = Tree.of(path, content)
+        instruction = Instruction.model_validate(tree.to_instruction())
+        made = sum(1 for _ in tree.completions())
+        for recording in tree.recordings():
+            Recording.from_line(recording.to_line())
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        return None, f"a solution tree that cannot be read ({error!r})"
+    asked = content["answer_generation"]["query_count"] - _is_cut_short(content)
+    if made != asked:
+        return None, f"a solution tree that shows {made} of {asked} completions"
+    if not instruction.api_list:
+        return None, "a solution tree that offers no functions but Finish"
+    return tree, ""
 
 
 def _reasons(imported: Imported) -> str:
@@ -126,7 +150,7 @@ def _read(path: Path, imported: Imported) -> Any:
 def _is_tree(content: Any) -> bool:
     if not isinstance(content, dict) or not {"tree", "answer_generation"} <= content.keys():
         return False
-    return not content.get("forward_args", {}).get("with_filter")
+    return not (content.get("forward_args") or {}).get("with_filter")
 
 
 def _is_query(entry: Any) -> bool:
@@ -212,7 +236,7 @@ class Tree:
                 _arguments(node["description"]),
             )
             if entry
-            else ApiCall("", "", name, _arguments(node["description"]))
+            else ApiCall("", "", name, node["description"])
         )
         request = {
             "body": json.dumps({"function": name, "arguments": node["description"]}),
@@ -250,16 +274,24 @@ def depth_limit_back_up(content: Json) -> int:
     child if it may have one; after two, it does not. Where no path can tell (each was the last
     that its father might have), one is taken, as in ToolBench's code.
     """
-    last = max(int(node["expand_num"]) for node, _ in _expanded(content["tree"]["tree"]))
+    expanded = [int(node["expand_num"]) for node, _ in _expanded(content["tree"]["tree"])]
+    last = max(expanded, default=0)
+    cut_short = _is_cut_short(content)
     for node, siblings in _expanded(content["tree"]["tree"]):
         reached = node["pruned"] and node.get("observation_code") != StatusCode.GAVE_UP
-        if not reached or node["expand_num"] == last:
+        if not reached or (cut_short and node["expand_num"] == last):
             continue
         if siblings[-1] is not node:
             return 1
         if len(siblings) < content["forward_args"]["tree_beam_size"]:
             return 2
     return 1
+
+
+def _is_cut_short(content: Json) -> bool:
+    """Tell a search that its limit of queries ended."""
+    asked = content["answer_generation"]["query_count"]
+    return bool(asked >= content["forward_args"]["max_query_count"])
 
 
 def _expanded(root: Json) -> Iterator[tuple[Json, list[Json]]]:
@@ -302,9 +334,14 @@ def _steps(root: Json) -> Iterator[list[Json]]:
 
 
 def _is_plain_finish(step: list[Json]) -> bool:
-    """Tell an end that every search gives alike from an API call, or an end called wrongly."""
-    ends = (StatusCode.FINAL_ANSWER, StatusCode.GAVE_UP)
-    return step[-2]["description"] == "Finish" and step[-1].get("observation_code") in ends
+    """Tell an end that every search reads alike from an API call, or an end in odd words."""
+    given = _arguments(step[-1]["description"])
+    if step[-2]["description"] != "Finish" or isinstance(given, str):
+        return False
+    if step[-1].get("observation_code") == StatusCode.GAVE_UP:
+        return given.get("return_type") == "give_up_and_restart"
+    answers = given.get("return_type") == "give_answer" and "final_answer" in given
+    return answers and step[-1].get("observation_code") == StatusCode.FINAL_ANSWER
 
 
 def _completion(step: list[Json]) -> Completion:
@@ -315,7 +352,7 @@ def _completion(step: list[Json]) -> Completion:
         function_call=(
             {"name": step[-2]["description"], "arguments": last["description"]} if called else None
         ),
-        error_code=0 if called else first.get("observation_code") or 0,
+        error_code=(first.get("observation_code") or 0) if first["node_type"] == "Thought" else 0,
     )
 
 
