@@ -6,6 +6,7 @@ is kept to the letter, oddities included.
 
 import hashlib
 import re
+from functools import lru_cache
 
 FUNCTION_NAME_LIMIT = 64
 """OpenAI's limit on a function's name; ToolBench keeps the last 64 characters."""
@@ -16,6 +17,7 @@ RESERVED_NAMES = frozenset({"from", "class", "return", "false", "true", "id", "a
 _NOT_IN_A_NAME = re.compile("[^\u4e00-\u9fa5a-zA-Z0-9_^]")
 
 
+@lru_cache(maxsize=65_536)
 def standardise(name: str) -> str:
     """Turn any name into ToolBench's standard form.
 
