@@ -13,7 +13,7 @@ export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXA
 demo: $(VENV)/base
 	$(BIN)/toolreplay demo
 
-## All checks and all tests, with every extra (the first time builds llama.cpp: about 12 minutes).
+## All checks and all tests, with every extra (the first time builds llama.cpp: 3 minutes on 2 cores).
 test: $(VENV)/all check
 	$(BIN)/python -m pytest
 
@@ -33,7 +33,7 @@ $(VENV)/base: $(VENV)/bin/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/all: $(VENV)/base
-	@echo "Installing every extra; building llama.cpp the first time takes about 12 minutes ..."
+	@echo "Installing every extra; building llama.cpp the first time takes some minutes ..."
 	@$(PIP) --editable ".[$(EXTRAS)]"
 	@touch $@
 
