@@ -120,6 +120,15 @@ def _shown(arguments: dict[str, Any] | str) -> dict[str, Any] | str:
     return {n: REDACTED if is_secret_name(n) else value for n, value in arguments.items()}
 
 
+def read_arguments(text: str) -> dict[str, Any] | str:
+    """Read the arguments that a model wrote; what is no JSON object stays the text that it is."""
+    try:
+        value = json.loads(text or "{}", strict=False)
+    except (ValueError, RecursionError):
+        return text
+    return value if isinstance(value, dict) else text
+
+
 def read_calls(text: str, source: str) -> list[ApiCall]:
     """Read calls from JSON Lines: `{"category", "tool", "api", "arguments"}`.
 

@@ -210,6 +210,17 @@ def write_whole(path: Path, text: str) -> None:
     unfinished.replace(path)
 
 
+def cut_unfinished_line(path: Path) -> None:
+    """Cut off a last line that a killed process left without its end; it was never used."""
+    if not path.exists() or not path.stat().st_size:
+        return
+    with path.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        if file.read(1) != b"\n":
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+
+
 class _Dumper(yaml.CSafeDumper):
     """Writes repeated values out in full, so that no entry depends on another."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from sandbox.cassette import write_whole
+from sandbox.cassette import cut_unfinished_line, write_whole
 from sandbox.chat import Completion, CompletionRequest
 from sandbox.errors import CorruptTape
 from sandbox.names import folder_name
@@ -106,7 +106,7 @@ class CompletionTape:
         """Put an answer on the tape; it is on disk when this returns."""
         with self._lock, self._alone():
             path = self._path(record.model)
-            _cut_unfinished(path)
+            cut_unfinished_line(path)
             with path.open("ab") as file:
                 file.write(record.to_line().encode("utf-8", "surrogatepass") + b"\n")
             self._keep(record)
@@ -150,14 +150,6 @@ class CompletionTape:
                     f"{path}, line {number}: {error}. Nothing was changed. Delete the line (its "
                     f"completion is asked for again) or restore the file from version control."
                 ) from error
-
-
-def _cut_unfinished(path: Path) -> None:
-    """Cut off a last line that a killed process left without its end."""
-    if path.exists() and not path.read_bytes().endswith(b"\n"):
-        content = path.read_bytes()
-        with path.open("r+b") as file:
-            file.truncate(content.rfind(b"\n") + 1)
 
 
 def write_completions(path: Path, records: list[RecordedCompletion]) -> None:

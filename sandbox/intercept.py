@@ -5,6 +5,7 @@ instead of a file of interactions, a world answers here: by our call keys, so th
 fields or the spelling of a number does not matter, and without a search through a list.
 """
 
+import copy
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -70,11 +71,7 @@ class Interception:
             self.counts["refused"] += 1
             raise
         self.counts["recorded"] += 1
-        response: dict[str, Any] = convert_to_bytes(
-            json.loads(json.dumps(recording.response))
-            if not isinstance(recording.response["body"].get("string"), bytes)
-            else {**recording.response, "body": dict(recording.response["body"])}
-        )
+        response: dict[str, Any] = convert_to_bytes(copy.deepcopy(recording.response))
         return response
 
     def record(self, call: ApiCall, request: Any, response: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from sandbox.cassette import (
     RECORDED,
     Recording,
     cassette_path,
+    cut_unfinished_line,
     filing_order,
     read_cassette,
     write_cassette,
@@ -49,10 +50,7 @@ class Journal:
 
     def mend(self) -> None:
         """Cut off a last line that was not finished, so that lines can be appended again."""
-        if self.path.exists():
-            content = self.path.read_bytes()
-            with self.path.open("r+b") as file:
-                file.truncate(content.rfind(b"\n") + 1)
+        cut_unfinished_line(self.path)
 
     def file(self, keyed: Iterable[Keyed], key_of: Callable[[ApiCall], str]) -> None:
         """Put recordings into their cassettes, and end the journal.

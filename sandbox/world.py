@@ -194,13 +194,13 @@ class Session:
             UnrecordedCall: as `call` does.
         """
         tape = self._world.tape
-        recordings = self.recordings(call)
+        key = self._world.key(call)
+        recordings = self._world.store.find(key, self._instruction)
         if tape is not None and (tape.refresh or not recordings) and self._is_documented(call):
             outcome = tape.call(call)
             return outcome.recording, outcome.provenance
         if not recordings:
             raise self._world.unrecorded(call)
-        key = self._world.key(call)
         made = self._made[key]
         self._made[key] += 1
         return recordings[min(made, len(recordings) - 1)], "recorded"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.call import ApiCall
+from sandbox.call import ApiCall, read_arguments
 from sandbox.errors import UnrecordedCall
 from sandbox.function import FINISH, function_for
 from sandbox.response import (
@@ -97,7 +97,7 @@ class Environment:
         if found is None:
             return None
         tool, api = found
-        return ApiCall(tool.category, tool.name, api.name, _parsed(arguments))
+        return ApiCall(tool.category, tool.name, api.name, read_arguments(arguments))
 
     def _finish(self, arguments: str) -> Observation:
         """End the path; an imported tree may have recorded an end of its own."""
@@ -152,22 +152,13 @@ class Environment:
         )
 
 
-def _parsed(arguments: str) -> dict[str, Any] | str:
-    """Read a model's arguments; what is no JSON object stays the text that it is."""
-    try:
-        value = json.loads(arguments or "{}", strict=False)
-    except (ValueError, RecursionError):
-        return arguments
-    return value if isinstance(value, dict) else arguments
-
-
 def finish_arguments(arguments: str) -> dict[str, Any]:
     """Read the arguments of Finish, also from the broken JSON that models write.
 
     Where the text is no JSON, `return_type` is found by its name, and `final_answer` is all that
     follows its own, as in ToolBench.
     """
-    parsed = _parsed(arguments)
+    parsed = read_arguments(arguments)
     if isinstance(parsed, dict):
         return parsed
     found: dict[str, Any] = {}

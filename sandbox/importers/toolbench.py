@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox.call import ApiCall
+from sandbox.call import ApiCall, read_arguments
 from sandbox.cassette import Recording, cassette_path, write_cassette, write_whole
 from sandbox.catalogue import Catalogue, tool_of_entry
 from sandbox.chat import Completion
@@ -233,7 +233,7 @@ class Tree:
                 entry["category_name"],
                 entry["tool_name"],
                 entry["api_name"],
-                _arguments(node["description"]),
+                read_arguments(node["description"]),
             )
             if entry
             else ApiCall("", "", name, node["description"])
@@ -335,7 +335,7 @@ def _steps(root: Json) -> Iterator[list[Json]]:
 
 def _is_plain_finish(step: list[Json]) -> bool:
     """Tell an end that every search reads alike from an API call, or an end in odd words."""
-    given = _arguments(step[-1]["description"])
+    given = read_arguments(step[-1]["description"])
     if step[-2]["description"] != "Finish" or isinstance(given, str):
         return False
     if step[-1].get("observation_code") == StatusCode.GAVE_UP:
@@ -354,14 +354,6 @@ def _completion(step: list[Json]) -> Completion:
         ),
         error_code=(first.get("observation_code") or 0) if first["node_type"] == "Thought" else 0,
     )
-
-
-def _arguments(text: str) -> Json | str:
-    try:
-        value = json.loads(text or "{}", strict=False)
-    except (ValueError, RecursionError):
-        return text
-    return value if isinstance(value, dict) else text
 
 
 def _entry_of(function: Json) -> Json:
