@@ -1,15 +1,11 @@
 """Solving a query file: the world, the model by its name, the run, with the network shut."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from sandbox.chat import ChatModel
 from sandbox.errors import BadInput
 from sandbox.instruction import Instruction, read_instructions
-from sandbox.network import network_shut
 from sandbox.openai_model import ObservationRole, OpenAIModel
 from sandbox.policy import LivePolicy
 from sandbox.recorded_model import RecordedModel, RecordingModel
@@ -17,23 +13,7 @@ from sandbox.world import World
 from solver.method import Method
 from solver.run import Run, Settings
 from solver.search import Limits
-
-if TYPE_CHECKING:
-    from sandbox.live import LiveClient
-
-Mode = Literal["replay", "live", "refresh"]
-"""How API calls are answered; they follow vcrpy's record modes."""
-
-
-def read_mode(name: str) -> Mode:
-    """Read a mode's name.
-
-    Raises:
-        BadInput: there is no such mode.
-    """
-    if name not in get_args(Mode):
-        raise BadInput(f"No mode {name!r}: take {', '.join(get_args(Mode))}.")
-    return cast(Mode, name)
+from toolreplay.modes import Mode, answering
 
 
 def read_queries(paths: Sequence[Path]) -> list[Instruction]:
@@ -81,9 +61,8 @@ def solve(
         settings: limits and drawing; by default ToolBench's limits.
         base_url: the address of the model's server, for `openai:NAME`.
         observation_role: how that server is sent observations.
-        mode: `replay` refuses the network but for the model's server; `live` makes and records
-            the calls that are not recorded; `refresh` makes and records all of them again.
-        policy: how live calls are made; by default to the hosts of the world's documents alone.
+        mode: how API calls are answered; see `toolreplay.modes`.
+        policy: how live calls are made.
 
     Yields:
         Each instruction, once its answer is on disk.
@@ -96,29 +75,11 @@ def solve(
     )
     chosen = settings or Settings(Method.parse(method, Limits()))
     chat, hosts = open_model(model, world, base_url, observation_role)
-    with ExitStack() as doors:
-        if mode == "replay":
-            doors.enter_context(network_shut(*hosts))
-        else:
-            client = live_client(world, policy or LivePolicy())
-            doors.enter_context(world.recording(client, refresh=mode == "refresh"))
+    with answering(world, mode, policy, hosts):
         try:
             yield from Run(Path(out), world, chat, chosen).solve(instructions, workers)
         finally:
             world.completions.tidy()
-
-
-def live_client(world: World, policy: LivePolicy) -> "LiveClient":
-    """Make a client for live calls that may call the hosts of the world's documents alone.
-
-    Args:
-        world: the world.
-        policy: how calls are made; the hosts that it names itself count instead.
-    """
-    from sandbox.live import LiveClient
-
-    hosts = policy.hosts if policy.hosts is not None else world.catalogue.hosts()
-    return LiveClient(replace(policy, hosts=hosts))
 
 
 def open_model(

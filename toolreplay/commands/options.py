@@ -1,0 +1,17 @@
+"""Options that several commands share."""
+
+from typing import Annotated
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Key = Annotated[str | None, typer.Option(envvar="RAPIDAPI_KEY", help="Sent as X-RapidAPI-Key.")]
+Via = Annotated[str | None, typer.Option(help="Reach every host at this address (local services).")]
+Host = Annotated[
+    list[str] | None,
+    typer.Option(help="Call these hosts alone, not all documented ones; repeat for several."),
+]
+Budget = Annotated[int | None, typer.Option(min=1, help="Live calls to make at most.")]
+Workers = Annotated[
+    int, typer.Option("--workers", "-w", min=1, help="Instructions to solve at once.")
+]

@@ -1,0 +1,52 @@
+"""The command `probe`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolreplay.commands.options import AsJson, Host, Key, Via
+from toolreplay.commands.screen import progress_bar, show, show_json
+
+
+def probe(
+    world: Annotated[Path, typer.Argument(help="The world whose APIs to probe.")],
+    drop: Annotated[bool, typer.Option(help="Take the worthless out of the documents.")] = False,
+    times: Annotated[int, typer.Option(min=1, help="Calls per API.")] = 1,
+    slow: Annotated[float, typer.Option(min=0.01, help="Seconds that are too long.")] = 5.0,
+    key: Key = None,
+    via: Via = None,
+    host: Host = None,
+    workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="APIs at once.")] = 4,
+    as_json: AsJson = False,
+) -> None:
+    """Call every API once and tell which fail, are slow, or answer with nothing of use.
+
+    \b
+    Examples:
+      RAPIDAPI_KEY=... toolreplay probe worlds/mine
+      RAPIDAPI_KEY=... toolreplay probe worlds/mine --times 3 --drop
+    """
+    from sandbox.policy import LivePolicy
+    from sandbox.probe import drop as drop_worthless
+    from sandbox.probe import probe as probe_all
+    from sandbox.world import World
+    from toolreplay.modes import live_client
+    from toolreplay.tables import probe_table
+
+    opened = World(world)
+    hosts = frozenset(host) if host else None
+    policy = LivePolicy(key, via, timeout=slow + 30, retries=0, hosts=hosts)
+    total = sum(1 for _ in opened.catalogue.apis())
+    probing = probe_all(opened.catalogue, live_client(opened, policy), times, slow, workers)
+    with progress_bar() as progress:
+        findings = list(progress.track(probing, total=total, description="Probing"))
+    if drop:
+        drop_worthless(opened.path / "tools", findings)
+    if as_json:
+        show_json([finding.to_json() for finding in findings])
+        return
+    worthless = [finding for finding in findings if finding.reason]
+    if worthless:
+        show(probe_table(worthless))
+    typer.echo(f"{total - len(worthless)} of {total} APIs are worth keeping.")

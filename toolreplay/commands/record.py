@@ -1,0 +1,96 @@
+"""The command `record`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toolreplay.commands.options import AsJson, Budget, Host, Key, Via
+from toolreplay.commands.screen import progress_bar, show, show_json
+
+if TYPE_CHECKING:
+    from sandbox.call import ApiCall
+
+
+def record(
+    world: Annotated[Path, typer.Argument(help="The world to record into.")],
+    calls: Annotated[
+        str | None,
+        typer.Option(help="JSON Lines of category, tool, api, arguments; - for stdin."),
+    ] = None,
+    refresh: Annotated[
+        bool, typer.Option(help="Call what is recorded again and report what drifted.")
+    ] = False,
+    key: Key = None,
+    via: Via = None,
+    host: Host = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for an answer.")] = 30.0,
+    retries: Annotated[int, typer.Option(min=0, help="Attempts after a passing failure.")] = 3,
+    rate: Annotated[
+        float | None, typer.Option(min=0.01, help="Calls a second to one host at most.")
+    ] = None,
+    budget: Budget = None,
+    workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Calls at once.")] = 4,
+    dry_run: Annotated[bool, typer.Option(help="Show the requests, make none.")] = False,
+    fail_on_breaking: Annotated[
+        bool, typer.Option(help="Exit with 1 when a refresh finds breaking drift.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make API calls over HTTP and put what comes back onto the tape.
+
+    What is on the tape already is left alone, so a stopped recording goes on where it was; a
+    passing failure (timeout, 429, 5xx) is retried, then kept apart from the answers.
+
+    \b
+    Examples:
+      RAPIDAPI_KEY=... toolreplay record worlds/mine --calls runs/mine/unrecorded.jsonl
+      RAPIDAPI_KEY=... toolreplay record worlds/mine --refresh --fail-on-breaking
+      toolreplay record cassettes/demo --calls examples/upstream/calls.jsonl \\
+          --via http://127.0.0.1:8900
+    """
+    from sandbox.policy import LivePolicy
+    from sandbox.request import build_request
+    from sandbox.tape import refresh_order
+    from sandbox.world import World
+    from toolreplay.modes import live_client
+    from toolreplay.tables import drift_table
+
+    opened = World(world)
+    wanted = (refresh_order(opened) if refresh else []) + (_read_calls(calls) if calls else [])
+    if not wanted:
+        raise typer.BadParameter("nothing to call: give --calls FILE, or --refresh.")
+    if dry_run:
+        for call in wanted:
+            request = build_request(*opened.document(call), call)
+            typer.echo(f"{request.method} {request.url} {request.read().decode()}".rstrip())
+        return
+    hosts = frozenset(host) if host else None
+    policy = LivePolicy(key, via, timeout, retries, 30.0, rate, hosts, budget)
+    with progress_bar() as progress, opened.recording(live_client(opened, policy), refresh) as tape:
+        for _ in progress.track(
+            tape.run(wanted, workers), total=len(wanted), description="Recording"
+        ):
+            pass
+    drifts = sorted(tape.drifts, key=lambda drift: drift.call)
+    if as_json:
+        show_json({"results": dict(tape.results), "drift": [d.to_json() for d in drifts]})
+    else:
+        counts = ", ".join(f"{n} {result}" for result, n in sorted(tape.results.items()))
+        typer.echo(f"{len(wanted)} calls: {counts}")
+        if drifts:
+            show(drift_table(drifts))
+    if fail_on_breaking and any(drift.breaking for drift in drifts):
+        raise typer.Exit(1)
+
+
+def _read_calls(source: str) -> "list[ApiCall]":
+    from sandbox.call import read_calls
+    from sandbox.errors import BadInput
+
+    try:
+        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{source}: cannot be read ({error}).") from error
+    return read_calls(text, source)

@@ -1,0 +1,63 @@
+"""The modes of a world: who answers a call, and which connections may be opened meanwhile."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, cast, get_args
+
+from sandbox.errors import BadInput
+from sandbox.network import network_shut
+from sandbox.policy import LivePolicy
+from sandbox.world import World
+
+if TYPE_CHECKING:
+    from sandbox.live import LiveClient
+
+Mode = Literal["replay", "live", "refresh"]
+"""How API calls are answered; they follow vcrpy's record modes."""
+
+
+def read_mode(name: str) -> Mode:
+    """Read a mode's name.
+
+    Raises:
+        BadInput: there is no such mode.
+    """
+    if name not in get_args(Mode):
+        raise BadInput(f"No mode {name!r}: take {', '.join(get_args(Mode))}.")
+    return cast(Mode, name)
+
+
+@contextmanager
+def answering(
+    world: World, mode: Mode, policy: LivePolicy | None = None, model_hosts: Sequence[str] = ()
+) -> Iterator[None]:
+    """Let a world answer in a mode for the length of a `with` block.
+
+    Args:
+        world: the world.
+        mode: `replay` refuses the network; `live` makes and records the calls that are not
+            recorded; `refresh` makes and records all of them again.
+        policy: how live calls are made; by default to the hosts of the world's documents alone.
+        model_hosts: hosts of models' servers, which may be reached in every mode.
+    """
+    if mode == "replay":
+        with network_shut(*model_hosts):
+            yield
+    else:
+        client = live_client(world, policy or LivePolicy())
+        with world.recording(client, refresh=mode == "refresh"):
+            yield
+
+
+def live_client(world: World, policy: LivePolicy) -> "LiveClient":
+    """Make a client for live calls that may call the hosts of the world's documents alone.
+
+    Args:
+        world: the world.
+        policy: how calls are made; the hosts that it names itself count instead.
+    """
+    from sandbox.live import LiveClient
+
+    hosts = policy.hosts if policy.hosts is not None else world.catalogue.hosts()
+    return LiveClient(replace(policy, hosts=hosts))
