@@ -44,6 +44,7 @@ class CompletionRequest:
         sampling: how to draw the answer.
         instruction: id of the instruction that is being worked on.
         order: how many completions were asked for that instruction before.
+        schema: a JSON Schema that the answer's content is held to, where no function is called.
     """
 
     messages: list[Message]
@@ -51,6 +52,7 @@ class CompletionRequest:
     sampling: Sampling = field(default_factory=Sampling)
     instruction: str = ""
     order: int = 0
+    schema: dict[str, Any] | None = None
 
     def key(self, model: str) -> str:
         """Give the request's identity for a model: a hash over all that shapes the answer."""
@@ -59,6 +61,7 @@ class CompletionRequest:
             "messages": self.messages,
             "model": model,
             "sampling": asdict(self.sampling),
+            **({"schema": self.schema} if self.schema is not None else {}),
         }
         text = json.dumps(asked, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

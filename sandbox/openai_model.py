@@ -64,8 +64,7 @@ class OpenAIModel:
             answer = self._client.chat.completions.create(
                 model=self.name,
                 messages=cast(Any, self._messages(request.messages)),
-                tools=cast(Any, [{"type": "function", "function": f} for f in request.functions]),
-                tool_choice="auto",
+                **self._held_to(request),
                 temperature=sampling.temperature,
                 seed=sampling.seed,
                 max_tokens=sampling.max_tokens,
@@ -95,6 +94,17 @@ class OpenAIModel:
             prompt_tokens=usage.prompt_tokens if usage else 0,
             completion_tokens=usage.completion_tokens if usage else 0,
         )
+
+    def _held_to(self, request: CompletionRequest) -> dict[str, Any]:
+        """Say what the answer may be: calls of functions, or JSON of a schema."""
+        held: dict[str, Any] = {}
+        if request.functions:
+            held["tools"] = [{"type": "function", "function": f} for f in request.functions]
+            held["tool_choice"] = "auto"
+        if request.schema is not None:
+            schema = {"name": "answer", "schema": request.schema}
+            held["response_format"] = {"type": "json_schema", "json_schema": schema}
+        return held
 
     def _failed(self, request: CompletionRequest, error: OpenAIError) -> ModelFailed:
         return ModelFailed(

@@ -3,16 +3,15 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from sandbox.chat import ChatModel
 from sandbox.errors import BadInput
 from sandbox.instruction import Instruction, read_instructions
-from sandbox.openai_model import ObservationRole, OpenAIModel
+from sandbox.openai_model import ObservationRole
 from sandbox.policy import LivePolicy
-from sandbox.recorded_model import RecordedModel, RecordingModel
 from sandbox.world import World
 from solver.method import Method
 from solver.run import Run, Settings
 from solver.search import Limits
+from toolreplay.models import open_model
 from toolreplay.modes import Mode, answering
 
 
@@ -80,23 +79,3 @@ def solve(
             yield from Run(Path(out), world, chat, chosen).solve(instructions, workers)
         finally:
             world.completions.tidy()
-
-
-def open_model(
-    name: str, world: World, base_url: str | None, observation_role: ObservationRole
-) -> tuple[ChatModel, list[str]]:
-    """Open a model by its name.
-
-    Returns:
-        The model, and the hosts that it must reach.
-
-    Raises:
-        BadInput: no model is named so, or nothing is recorded of it.
-    """
-    kind, _, rest = name.partition(":")
-    if kind == "recorded":
-        return RecordedModel(world.completions, rest or None), []
-    if kind == "openai" and rest:
-        client = OpenAIModel(rest, base_url, observation_role)
-        return RecordingModel(client, world.completions), [client.host]
-    raise BadInput(f"No model {name!r}: take recorded, recorded:NAME or openai:NAME.")
