@@ -24,7 +24,17 @@ from tests.conftest import DEMO, ROOT
 from tests.test_network import FAIL_ON_ANY_SOCKET
 
 CALLS = ROOT / "examples" / "upstream" / "calls.jsonl"
+SPLIT = json.loads((DEMO / "split.json").read_bytes())
+HELD_OUT_CATEGORIES = set(SPLIT["held_out_categories"])
+HELD_OUT_TOOLS = {(entry["category"], entry["tool"]) for entry in SPLIT["held_out_tools"]}
 KINDS = {"I1-Inst": 30, "I2-Inst": 20, "I3-Inst": 10}
+
+
+def territory(category: str, tool: str) -> str:
+    """Tell which sets may touch a tool: `Cat` and `Tool` are held out, `Inst` may be trained on."""
+    if category in HELD_OUT_CATEGORIES:
+        return "Cat"
+    return "Tool" if (category, tool) in HELD_OUT_TOOLS else "Inst"
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +51,26 @@ ALL = [instruction for name in KINDS for instruction in instructions_of(name)]
 
 def test_the_world_is_as_large_as_promised(demo: World) -> None:
     tools = list(demo.catalogue)
-    assert len(tools) >= 24
-    assert sum(len(tool.api_list) for tool in tools) >= 80
-    assert len({tool.category for tool in tools}) >= 8
-    assert len({name for tool in tools for name in tool.collections}) >= 3
-    assert sum(row["calls"] for row in demo.store.counts()) >= 600
+    assert len(tools) == 44
+    assert sum(len(tool.api_list) for tool in tools) == 179
+    assert len({tool.category for tool in tools}) == 12
+    assert len({name for tool in tools for name in tool.collections}) == 4
+    assert sum(row["calls"] for row in demo.store.counts()) >= 2000
+
+
+def test_the_split_holds_out_tools_and_whole_categories(demo: World) -> None:
+    tools = {(tool.category, tool.name): tool for tool in demo.catalogue}
+    assert tools.keys() >= HELD_OUT_TOOLS
+    assert not {category for category, _ in HELD_OUT_TOOLS} & HELD_OUT_CATEGORIES
+    held_out = [names for names in tools if territory(*names) == "Cat"]
+    sizes = Counter(category for category, _ in held_out)
+    assert sizes.keys() == HELD_OUT_CATEGORIES
+    assert len(sizes) >= 2
+    assert min(sizes.values()) >= 3
+    training = [tool for names, tool in tools.items() if territory(*names) == "Inst"]
+    assert len(training) >= 26
+    assert sum(len(tool.api_list) for tool in training) >= 80
+    assert {category for category, _ in HELD_OUT_TOOLS} <= {tool.category for tool in training}
 
 
 def test_the_tape_has_what_real_services_do(demo: World) -> None:
@@ -82,7 +107,9 @@ def test_there_are_enough_instructions_of_each_kind(demo: World, name: str, coun
 def test_an_instruction_is_of_its_kind(demo: World, instruction: Instruction) -> None:
     found = [demo.catalogue.find(tool, api) for tool, api in instruction.relevant_apis]
     tools = {pair[0].name: pair[0] for pair in found if pair}
-    kind = instruction.set_name[:2]
+    kind, unseen = instruction.set_name.split("-")
+    offered_tools = {(e["category_name"], e["tool_name"]) for e in instruction.api_list}
+    assert {territory(*names) for names in offered_tools} == {unseen}
     if kind == "I1":
         assert len({e["tool_name"] for e in instruction.api_list}) == 1
     elif kind == "I2":

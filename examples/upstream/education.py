@@ -1,7 +1,8 @@
-"""Education: numbers in words, calendars, and the arithmetic of whole numbers."""
+"""Education: numbers in words, calendars, whole numbers, and statistics."""
 
 import datetime
 import math
+import statistics
 from typing import Annotated, Any
 
 import roman
@@ -363,3 +364,170 @@ def gcd_and_lcm(
 ) -> Answer:
     """Greatest common divisor and least common multiple of two numbers."""
     return {"a": a, "b": b, "gcd": math.gcd(a, b), "lcm": math.lcm(a, b)}
+
+
+statistics_tool = Tool(
+    "Statistics Calculator",
+    category=CATEGORY,
+    collections=[CLASSROOM_HELPER],
+    description="Averages and spread, regression lines, the normal distribution, and counting.",
+    host="statistics-calculator",
+)
+
+Numbers = Annotated[list[float], Doc("The numbers", [2, 4, 4, 5, 7, 9])]
+SERIES = [
+    [2, 4, 4, 5, 7, 9],
+    [12.5, 14.1, 13.8, 15.2, 12.9],
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
+    [88, 92, 79, 93, 85, 70, 96],
+    [172, 165, 181, 169, 175, 178, 160, 172],
+    [3, 3, 3, 3],
+    [-4, 0, 4, 8, -8],
+    [7, 15, 36, 39, 40, 41],
+    [250000, 310000, 275000, 1200000, 295000],
+    [0.31, 0.29, 0.35, 0.33],
+]
+
+
+def numbers_of(values: list[Any], least: int) -> list[float]:
+    """Read a list of numbers.
+
+    Raises:
+        Refusal: 400 when there are fewer than the least, or one is no number.
+    """
+    if len(values) < least:
+        raise wrong(f"At least {least} numbers are needed, got {len(values)}")
+    try:
+        return [float(value) for value in values]
+    except (TypeError, ValueError):
+        raise wrong("A list of numbers must hold nothing but numbers") from None
+
+
+def tidy(value: float) -> float:
+    """Return a value to six significant digits."""
+    return float(f"{value:.6g}")
+
+
+@statistics_tool.post(
+    "Summary",
+    "/summary",
+    samples=every(numbers=SERIES),
+    refused={400: [{"numbers": [1]}, {"numbers": [1, "two"]}, {}]},
+)
+def summary(numbers: Numbers) -> Answer:
+    """Mean, median, mode, quartiles and standard deviation of numbers."""
+    values = numbers_of(numbers, 2)
+    modes = statistics.multimode(values)
+    low, middle, high = statistics.quantiles(values, n=4)
+    return {
+        "count": len(values),
+        "sum": tidy(math.fsum(values)),
+        "mean": tidy(statistics.mean(values)),
+        "median": tidy(middle),
+        "modes": modes if len(modes) < len(values) else [],
+        "lower_quartile": tidy(low),
+        "upper_quartile": tidy(high),
+        "minimum": min(values),
+        "maximum": max(values),
+        "standard_deviation": tidy(statistics.stdev(values)),
+    }
+
+
+@statistics_tool.post(
+    "regression",
+    "/regression",
+    samples=rows(
+        "x y",
+        ([1, 2, 3, 4, 5], [2.1, 3.9, 6.2, 7.8, 10.1]),
+        ([0, 10, 20, 30], [32, 50, 68, 86]),
+        ([1, 2, 3, 4], [10, 8, 7, 3]),
+        ([2, 4, 6, 8, 10], [65, 70, 72, 81, 88]),
+        ([150, 160, 170, 180, 190], [52, 58, 66, 75, 83]),
+        ([12, 15, 19, 22, 26, 30], [210, 260, 335, 380, 455, 520]),
+        ([1, 2], [1, 3]),
+        ([5, 6, 7, 8], [5, 5, 6, 4]),
+        ([2019, 2020, 2021, 2022, 2023], [118, 97, 104, 131, 140]),
+        ([0.5, 1, 1.5, 2], [4.9, 9.8, 14.7, 19.6]),
+    ),
+    refused={400: [*rows("x y", ([1, 2, 3], [1, 2]), ([1, 1], [2, 3])), {"x": [1, 2]}]},
+)
+def regression(
+    x: Annotated[list[float], Doc("The numbers across", [1, 2, 3, 4, 5])],
+    y: Annotated[list[float], Doc("The numbers upwards, as many", [2.1, 3.9, 6.2, 7.8, 10.1])],
+) -> Answer:
+    """The straight line that fits pairs of numbers best, and their correlation."""
+    across, upwards = numbers_of(x, 2), numbers_of(y, 2)
+    try:
+        line = statistics.linear_regression(across, upwards)
+        correlation = statistics.correlation(across, upwards)
+    except statistics.StatisticsError as reason:
+        raise wrong(str(reason)) from None
+    return {
+        "slope": tidy(line.slope),
+        "intercept": tidy(line.intercept),
+        "correlation": round(correlation, 4),
+        "r_squared": round(correlation**2, 4),
+    }
+
+
+@statistics_tool.get(
+    "Normal distribution",
+    "/normal",
+    samples=rows(
+        "mean deviation value",
+        (100, 15, 130),
+        (100, 15, 85),
+        (0, 1, 1.96),
+        (0, 1, -1),
+        (500, 100, 650),
+        (178, 7, 190),
+        (165, 6.5, 150),
+        (3.5, 0.5, 2.5),
+        (72, 8, 80),
+        (1000, 4, 1005),
+        (40, 12, 40),
+    ),
+    refused={400: [*rows("mean deviation value", (0, 0, 1)), {"mean": 0, "deviation": 1}]},
+)
+def normal_distribution(
+    mean: Annotated[float, Doc("Mean", 100)],
+    deviation: Annotated[float, Doc("Standard deviation", 15, low=1e-9)],
+    value: Annotated[float, Doc("Where to cut the curve", 130)],
+) -> Answer:
+    """The share of a normal distribution below and above a value, and its z-score."""
+    below = statistics.NormalDist(mean, deviation).cdf(value)
+    return {
+        "z_score": round((value - mean) / deviation, 4),
+        "percent_below": round(100 * below, 2),
+        "percent_above": round(100 * (1 - below), 2),
+    }
+
+
+@statistics_tool.get(
+    "Combinations",
+    "/choose",
+    samples=rows(
+        "n k",
+        (49, 6),
+        (52, 5),
+        (10, 3),
+        (5, 5),
+        (20, 2),
+        (8, 4),
+        (30, 3),
+        (12, 7),
+        (26, 4),
+        (6, 0),
+        (50, 5),
+        (11, 4),
+    ),
+    refused={400: rows("n k", (3, 5), (-1, 2), (1001, 2))},
+)
+def combinations(
+    n: Annotated[int, Doc("Things to choose from", 49, low=0, high=1000)],
+    k: Annotated[int, Doc("Things chosen", 6, low=0, high=1000)],
+) -> Answer:
+    """In how many ways k of n things can be chosen, without and with regard to their order."""
+    if k > n:
+        raise wrong(f"'k' must be at most n = {n}, got {k}")
+    return {"n": n, "k": k, "combinations": math.comb(n, k), "permutations": math.perm(n, k)}

@@ -1,10 +1,13 @@
-"""Location: cities, countries, US zip codes, and computing with coordinates."""
+"""Location: cities, countries, US zip codes, coordinates and grid references."""
 
 import math
+import re
 from functools import cache
 from typing import Annotated, Any
 
+import maidenhead
 import pycountry
+import utm
 import zipcodes
 from geographiclib.geodesic import Geodesic
 from openlocationcode import openlocationcode
@@ -520,4 +523,142 @@ def decode_plus_code(code: Annotated[str, Doc("Full plus code", "9GF6CQP3+QC")])
         "southwest": {"lat": round(area.latitudeLo, 7), "lng": round(area.longitudeLo, 7)},
         "northeast": {"lat": round(area.latitudeHi, 7), "lng": round(area.longitudeHi, 7)},
         "code_length": area.codeLength,
+    }
+
+
+grid_tool = Tool(
+    "Grid References",
+    category=CATEGORY,
+    collections=[TRAVEL_PLANNER],
+    description="Coordinates as UTM grid references and as radio amateurs' locators, and back.",
+    host="grid-references",
+    error_key="error",
+)
+
+LOCATORS = listed("KO29jk JO62qm FN30as JN18eu QF56od PM95tq JN61fv IO91wm HP94ad")
+
+
+@grid_tool.get(
+    "To UTM",
+    "/utm",
+    samples=[point(name) for name in CITIES[:12]],
+    refused={400: [*rows("latitude longitude", (88, 24.75)), {"latitude": 59.4}]},
+)
+def to_utm(latitude: Latitude, longitude: Longitude) -> Answer:
+    """A place as UTM zone, easting and northing in metres (WGS 84)."""
+    try:
+        easting, northing, zone, band = utm.from_latlon(latitude, longitude)
+    except utm.OutOfRangeError as reason:
+        raise wrong(str(reason)) from None
+    metres = round(float(easting)), round(float(northing))
+    return {
+        "zone": f"{zone}{band}",
+        "easting": metres[0],
+        "northing": metres[1],
+        "text": f"{zone}{band} {metres[0]} {metres[1]}",
+    }
+
+
+@grid_tool.get(
+    "From UTM",
+    "/utm/{zone}",
+    samples=rows(
+        "zone easting northing",
+        ("35V", 372590, 6590861),
+        ("31U", 452220, 5411500),
+        ("33U", 391779, 5820080),
+        ("18T", 583960, 4507523),
+        ("54S", 388435, 3950540),
+        ("56H", 334898, 6251930),
+        ("30U", 699319, 5710158),
+        ("27W", 455000, 7113000),
+        ("30T", 440000, 4474000),
+        ("34H", 262000, 6243000),
+    ),
+    refused={400: rows("zone easting northing", ("99X", 1, 1), ("35V", 5, 5), ("north", 5, 5))},
+)
+def from_utm(
+    zone: Annotated[str, Doc("Zone number and band letter", "35V")],
+    easting: Annotated[float, Doc("Easting in metres", 372590)],
+    northing: Annotated[float, Doc("Northing in metres", 6590861)],
+) -> Answer:
+    """The coordinates of a UTM grid reference."""
+    if not re.fullmatch(r"\d{1,2}[A-Za-z]", zone):
+        raise wrong(f"zone: '{zone}' is not like 35V")
+    try:
+        found = utm.to_latlon(easting, northing, int(zone[:-1]), zone[-1].upper())
+    except utm.OutOfRangeError as reason:
+        raise wrong(str(reason)) from None
+    return {
+        "latitude": round(float(found[0]), 5),
+        "longitude": round(float(found[1]), 5),
+        "hemisphere": "north" if zone[-1].upper() >= "N" else "south",
+    }
+
+
+@grid_tool.get(
+    "Maidenhead locator",
+    "/locator",
+    samples=[point(name) for name in CITIES[:10]]
+    + [{**point(name), "characters": 4} for name in CITIES[:3]],
+    refused={400: [{**point("Tallinn"), "characters": 5}, {"latitude": 91, "longitude": 0}]},
+)
+def maidenhead_locator(
+    latitude: Latitude,
+    longitude: Longitude,
+    characters: Annotated[int, Doc("Length of the locator: 4, 6 or 8", low=4, high=8)] = 6,
+) -> Answer:
+    """The Maidenhead locator of a place, as radio amateurs exchange it."""
+    if characters % 2:
+        raise wrong(f"'characters' must be 4, 6 or 8, got {characters}")
+    locator = maidenhead.to_maiden(latitude, longitude, characters // 2)
+    return {"locator": locator, "field": locator[:2], "square": locator[:4]}
+
+
+@grid_tool.get(
+    "Locator position",
+    "/locator/{locator}",
+    samples=every(locator=LOCATORS),
+    refused={400: every(locator=["ZZ99", "KO2", "home"])},
+)
+def locator_position(
+    locator: Annotated[str, Doc("Maidenhead locator of 4 or 6 characters", "KO29jk")],
+) -> Answer:
+    """The middle of a Maidenhead locator's field."""
+    if not re.fullmatch(r"[A-Ra-r]{2}\d\d([A-Xa-x]{2})?", locator):
+        raise wrong(f"locator: '{locator}' is not like KO29jk")
+    latitude, longitude = maidenhead.to_location(locator, center=True)
+    return {
+        "locator": locator,
+        "latitude": round(latitude, 4),
+        "longitude": round(longitude, 4),
+    }
+
+
+@grid_tool.get(
+    "locatorDistance",
+    "/locators/distance",
+    samples=[
+        {"from": start, "to": end}
+        for start, end in zip(LOCATORS, [*LOCATORS[1:], LOCATORS[0]], strict=True)
+    ]
+    + rows("from to", ("KO29", "JO62"), ("IO91wm", "FN30as")),
+    refused={400: [{"from": "KO29jk", "to": "nowhere"}, {"from": "KO29jk"}]},
+)
+def locator_distance(
+    start: Annotated[str, Doc("Locator of the one station", "KO29jk", name="from")],
+    end: Annotated[str, Doc("Locator of the other station", "JO62qm", name="to")],
+) -> Answer:
+    """Distance and bearing between the middles of two locators."""
+    one, other = (locator_position(locator) for locator in (start, end))
+    assert isinstance(one, dict)
+    assert isinstance(other, dict)
+    line = Geodesic.WGS84.Inverse(
+        one["latitude"], one["longitude"], other["latitude"], other["longitude"]
+    )
+    return {
+        "from": start,
+        "to": end,
+        "distance_km": round(line["s12"] / 1000, 1),
+        "bearing": round(line["azi1"] % 360, 1),
     }

@@ -1,5 +1,6 @@
-"""Science: the chemical elements, molecules, and the planets in the sky."""
+"""Science: the chemical elements, molecules, the planets in the sky, and DNA."""
 
+import itertools
 import math
 import re
 from typing import Annotated, Any
@@ -351,3 +352,163 @@ def separation(
     bodies = [getattr(ephem, name)(sky_date(date)) for name in (planet, other)]
     angle = math.degrees(ephem.separation(*bodies))
     return {"planet": planet, "other": other, "date": date, "degrees": round(angle, 2)}
+
+
+dna_tool = Tool(
+    "DNA Toolkit",
+    category=CATEGORY,
+    collections=[CLASSROOM_HELPER],
+    description="Translates DNA, finds its other strand, its composition and its cutting sites.",
+    host="dna-toolkit",
+    error_key="error",
+)
+
+# The standard genetic code, for the codons in the order TTT, TTC, TTA, TTG, TCT, ...
+CODE = "FFLLSSSSYY**CC*WLLLLPPPPHHQQRRRRIIIMTTTTNNKKSSRRVVVVAAAADDEEGGGG"
+CODONS = {"".join(three): CODE[n] for n, three in enumerate(itertools.product("TCAG", repeat=3))}
+AMINO_ACIDS = dict(
+    pair.split("=")
+    for pair in listed(
+        "A=Alanine,C=Cysteine,D=Aspartic acid,E=Glutamic acid,F=Phenylalanine,G=Glycine,"
+        "H=Histidine,I=Isoleucine,K=Lysine,L=Leucine,M=Methionine,N=Asparagine,P=Proline,"
+        "Q=Glutamine,R=Arginine,S=Serine,T=Threonine,V=Valine,W=Tryptophan,Y=Tyrosine",
+        ",",
+    )
+)
+ENZYMES = {
+    "EcoRI": ("GAATTC", 1),
+    "BamHI": ("GGATCC", 1),
+    "HindIII": ("AAGCTT", 1),
+    "PstI": ("CTGCAG", 5),
+    "SmaI": ("CCCGGG", 3),
+    "XhoI": ("CTCGAG", 1),
+    "NotI": ("GCGGCCGC", 2),
+}
+SEQUENCES = listed(
+    "ATGGCCATTGTAATGGGCCGCTGA ATGAAATTTGGGTAA GAATTCGGATCCAAGCTT ATGTGGTACCCCGGGTGA "
+    "GCGGCCGCATTAGAATTCCTCGAG TTACGGATCGATTACAGG ATATATATAT GGGCCCGGGCCC "
+    "ATGCTGCAGGAAAAGCTTTGACTGCAG ACGTACGTACGTACGTACGT"
+)
+Sequence = Annotated[str, Doc("DNA sequence of A, C, G and T", SEQUENCES[0])]
+
+
+def bases_of(sequence: str) -> str:
+    """Read a DNA sequence."""
+    bases = sequence.upper().replace(" ", "")
+    strange = sorted(set(bases) - set("ACGT"))
+    if strange:
+        raise wrong(f"sequence: {', '.join(strange)} is no base; use A, C, G and T")
+    return bases
+
+
+def other_strand(bases: str) -> str:
+    """Return the opposite strand in its own direction."""
+    return bases.translate(str.maketrans("ACGT", "TGCA"))[::-1]
+
+
+@dna_tool.get(
+    "Translate",
+    "/translate",
+    samples=[*every(sequence=SEQUENCES), *every(sequence=SEQUENCES[:1], frame=[2, 3])],
+    refused={400: [{"sequence": "AUGGCC"}, {"sequence": "ATG", "frame": 4}, {"sequence": "AT"}]},
+)
+def translate(
+    sequence: Sequence, frame: Annotated[int, Doc("Base to start at", low=1, high=3)] = 1
+) -> Answer:
+    """The protein that a DNA sequence codes for, up to its first stop codon."""
+    bases = bases_of(sequence)[frame - 1 :]
+    codons = [bases[n : n + 3] for n in range(0, len(bases) - 2, 3)]
+    if not codons:
+        raise wrong("sequence: at least three bases are needed")
+    protein = "".join(CODONS[codon] for codon in codons).split("*")[0]
+    return {
+        "frame": frame,
+        "protein": protein,
+        "length": len(protein),
+        "has_stop": any(CODONS[codon] == "*" for codon in codons),
+        "amino_acids": [AMINO_ACIDS[letter] for letter in protein],
+    }
+
+
+@dna_tool.get(
+    "Reverse complement",
+    "/complement",
+    samples=every(sequence=SEQUENCES),
+    refused={400: [{"sequence": "hello"}, {}]},
+)
+def reverse_complement(sequence: Sequence) -> Answer:
+    """The opposite strand, the messenger RNA, and whether the site reads alike on both strands."""
+    bases = bases_of(sequence)
+    opposite = other_strand(bases)
+    return {
+        "sequence": bases,
+        "reverse_complement": opposite,
+        "messenger_rna": bases.replace("T", "U"),
+        "palindrome": bases == opposite,
+    }
+
+
+@dna_tool.get(
+    "Composition",
+    "/composition",
+    samples=every(sequence=SEQUENCES),
+    refused={400: [{"sequence": "ACGN"}, {}]},
+)
+def base_composition(sequence: Sequence) -> Answer:
+    """Counts of the bases, GC content, and the melting temperature of a primer.
+
+    By the Wallace rule below 14 bases, by its successor 64.9 + 41 (G + C - 16.4) / N above.
+
+
+    """
+    bases = bases_of(sequence)
+    counts = {base: bases.count(base) for base in "ACGT"}
+    strong = counts["G"] + counts["C"]
+    size = len(bases)
+    melting = 2 * (size - strong) + 4 * strong
+    if size >= 14:
+        melting = 64.9 + 41 * (strong - 16.4) / size
+    return {
+        "length": size,
+        "counts": counts,
+        "gc_percent": round(100 * strong / size, 1),
+        "melting_point_c": round(melting, 1),
+    }
+
+
+@dna_tool.get(
+    "codonsOf",
+    "/codons/{amino_acid}",
+    samples=every(amino_acid=listed("L M W Serine K G arginine P Tyrosine V T H")),
+    refused={404: every(amino_acid=["B", "Caffeine"])},
+)
+def codons_of(
+    amino_acid: Annotated[str, Doc("Name or one letter of the amino acid", "Leucine")],
+) -> Answer:
+    """The codons that stand for an amino acid in the standard genetic code."""
+    for letter, name in AMINO_ACIDS.items():
+        if amino_acid.lower() in (letter.lower(), name.lower()):
+            codons = [codon for codon, meant in CODONS.items() if meant == letter]
+            return {"name": name, "letter": letter, "count": len(codons), "codons": codons}
+    raise unknown(f"No amino acid '{amino_acid}'")
+
+
+@dna_tool.get(
+    "Restriction sites",
+    "/sites",
+    samples=[*every(sequence=SEQUENCES), {"sequence": SEQUENCES[2], "enzyme": "BamHI"}],
+    refused={400: [{"sequence": SEQUENCES[2], "enzyme": "Scissors"}]},
+)
+def restriction_sites(
+    sequence: Sequence,
+    enzyme: Annotated[str | None, Doc("Only this enzyme", choices=tuple(ENZYMES))] = None,
+) -> Answer:
+    """Where restriction enzymes cut a sequence: the base after which the strand is cut."""
+    bases = bases_of(sequence)
+    cuts = [
+        {"enzyme": name, "site": site, "cuts_after_base": match.start() + after}
+        for name, (site, after) in ENZYMES.items()
+        if enzyme in (None, name)
+        for match in re.finditer(f"(?={site})", bases)
+    ]
+    return {"length": len(bases), "count": len(cuts), "cuts": cuts}

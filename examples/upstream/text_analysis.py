@@ -1,11 +1,13 @@
-"""Text analysis: statistics and readability, hyphenation, scripts and languages."""
+"""Text analysis: statistics and readability, hyphenation, scripts, languages and emoji."""
 
 import re
 import unicodedata
 from collections import Counter
+from functools import cache
 from typing import Annotated, Any
 
 import babel
+import emoji
 import pycountry
 import pyphen
 from anyascii import anyascii
@@ -27,6 +29,7 @@ from .core import (
     unknown,
     wrong,
 )
+from .places import paged
 
 CATEGORY = "Text_Analysis"
 
@@ -361,3 +364,146 @@ def sentiment(text: Annotated[str, Doc("The text", "I loved it")]) -> Answer:
 def emotions(text: Annotated[str, Doc("The text", "What a day!")]) -> Answer:
     """Joy, anger, fear, sadness and surprise in a text."""
     raise Refusal(403, "You are not subscribed to this API.")
+
+
+emoji_tool = Tool(
+    "Emoji Dictionary",
+    category=CATEGORY,
+    collections=[CLASSROOM_HELPER],
+    description="The names and code points of emoji, and emoji found in texts.",
+    host="emoji-dictionary",
+    error_key="detail",
+)
+
+EMOJI = listed("🐘 🎉 🦄 🍕 🚀 😂 ❤️ 🥑 🦦 🇪🇪 👩‍🚀 🫠 🎸")
+EMOJI_LANGUAGES = sorted(emoji.LANGUAGES)
+EmojiName = Annotated[str, Doc("The emoji, or its English name", "🐘", name="emoji")]
+
+
+@cache
+def emoji_names() -> dict[str, str]:
+    """Return the fully qualified emoji by their English names."""
+    return {
+        words(facts["en"]): sign
+        for sign, facts in emoji.EMOJI_DATA.items()
+        if facts["status"] == emoji.STATUS["fully_qualified"]
+    }
+
+
+def words(short: str) -> str:
+    """Return a name such as ``:red_heart:`` as plain words."""
+    return short.strip(":").replace("_", " ")
+
+
+def emoji_of(name: str) -> str:
+    """Return an emoji, given itself or its name."""
+    found = name if name in emoji.EMOJI_DATA else emoji_names().get(words(name).lower())
+    if found is None:
+        raise unknown(f"No emoji '{name}'")
+    return found
+
+
+@emoji_tool.get(
+    "Emoji details",
+    "/emoji",
+    samples=every(emoji=[*EMOJI, "party popper", "otter", "avocado"]),
+    refused={404: every(emoji=["smurf", "A"]), 400: [{}]},
+)
+def emoji_details(name: EmojiName) -> Answer:
+    """Name, code points and Emoji version of an emoji, and what else it is called."""
+    found = emoji_of(name)
+    facts: dict[str, Any] = emoji.EMOJI_DATA[found]
+    return {
+        "emoji": found,
+        "name": words(facts["en"]),
+        "also_called": [words(alias) for alias in facts.get("alias", [])],
+        "code_points": " ".join(f"U+{ord(sign):04X}" for sign in found),
+        "emoji_version": facts["E"],
+    }
+
+
+@emoji_tool.get(
+    "searchEmoji",
+    "/search",
+    samples=[
+        *every(q=listed("cat heart moon train astronaut key rocket musical bird")),
+        {"q": "face", "offset": 20},
+        {"q": "heart", "limit": 3},
+    ],
+    refused={400: [{"q": "x"}, {}], 404: [{"q": "smurf"}]},
+)
+def search_emoji(
+    q: Annotated[str, Doc("Part of the English name, at least two letters", "cat")],
+    offset: Annotated[int, Doc("First emoji of the page", low=0)] = 0,
+    limit: Annotated[int, Doc("Emoji per page", low=1, high=20)] = 10,
+) -> Answer:
+    """Emoji whose English name contains a text, a page at a time."""
+    if len(q) < 2:
+        raise wrong("'q' must have at least two letters")
+    found = [
+        {"emoji": sign, "name": name} for name, sign in emoji_names().items() if q.lower() in name
+    ]
+    if not found:
+        raise unknown(f"No emoji with '{q}' in its name")
+    return paged(found, offset, limit)
+
+
+@emoji_tool.get(
+    "Emoji name in a language",
+    "/emoji/name",
+    samples=[
+        *every(emoji=["🐘", "🎉", "🦄", "🥑"], language=["de", "fr", "es"]),
+        *rows("emoji language", ("🚀", "ja"), ("🍕", "it"), ("otter", "pt"), ("🎸", "tr")),
+    ],
+    refused={
+        400: [*rows("emoji language", ("🐘", "tlh")), {"emoji": "🐘"}],
+        404: rows("emoji language", ("smurf", "de")),
+    },
+)
+def emoji_name_in_a_language(
+    name: EmojiName,
+    language: Annotated[
+        str, Doc("Language code such as de, fr, ja", "de", choices=tuple(EMOJI_LANGUAGES))
+    ],
+) -> Answer:
+    """What an emoji is called in one of 14 languages."""
+    found = emoji_of(name)
+    return {
+        "emoji": found,
+        "language": language,
+        "name": words(emoji.EMOJI_DATA[found].get(language, "")) or None,
+    }
+
+
+@emoji_tool.post(
+    "Find emoji in a text",
+    "/find",
+    samples=every(
+        text=[
+            "Happy birthday 🎉🎂🎉",
+            "I ❤️ Tallinn",
+            "no emoji at all",
+            "🚀🚀 to the 🌕",
+            "Flight to 🇪🇪 and 🇫🇮 booked ✈️",
+            "Great service 👍👍👍 but slow 🐌",
+            "👩‍🚀 meets 👽",
+            "Pizza 🍕 or sushi 🍣?",
+            "😂😂😂",
+            "Rain ☔ then sun ☀️",
+        ]
+    ),
+    refused={400: [{}]},
+)
+def find_emoji_in_a_text(
+    text: Annotated[str, Doc("The text", "Happy birthday 🎉🎂🎉")],
+) -> Answer:
+    """The emoji in a text with their names and how often each comes, and the text without them."""
+    found = Counter(match["emoji"] for match in emoji.emoji_list(text))
+    return {
+        "total": sum(found.values()),
+        "emoji": [
+            {"emoji": sign, "name": words(emoji.EMOJI_DATA[sign]["en"]), "times": times}
+            for sign, times in found.items()
+        ],
+        "text_only": " ".join(emoji.replace_emoji(text, "").split()),
+    }
