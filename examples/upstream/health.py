@@ -466,7 +466,13 @@ def plates(
         while left >= plate:
             side.append(plate)
             left -= plate
-    return {"weight": weight, "bar": bar, "each_side": side, "plates": 2 * len(side)}
+    return {
+        "weight": weight,
+        "bar": bar,
+        "each_side": side,
+        "text": " + ".join(f"{plate:g}" for plate in side),
+        "plates": 2 * len(side),
+    }
 
 
 @strength_tool.get(

@@ -43,7 +43,8 @@ def chord_of(name: str) -> pychord.Chord:
 
 def chord_facts(chord: pychord.Chord) -> dict[str, Any]:
     """Return a chord's name and its notes from low to high."""
-    return {"chord": str(chord), "notes": chord.components()}
+    notes = chord.components()
+    return {"chord": str(chord), "notes": notes, "text": " ".join(notes)}
 
 
 def transposed(name: str, semitones: int) -> pychord.Chord:
@@ -433,7 +434,7 @@ def frequency_to_note(
         "note": note_name(midi),
         "midi": midi,
         "note_hz": round(exact, 2),
-        "cents": round(1200 * math.log2(hz / exact), 1),
+        "cents": round(1200 * math.log2(hz / exact), 1) + 0.0,
     }
 
 

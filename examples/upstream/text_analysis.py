@@ -382,9 +382,9 @@ EmojiName = Annotated[str, Doc("The emoji, or its English name", "🐘", name="e
 
 @cache
 def emoji_names() -> dict[str, str]:
-    """Return the fully qualified emoji by their English names."""
+    """Return the fully qualified emoji by their English names, in lower case."""
     return {
-        words(facts["en"]): sign
+        words(facts["en"]).casefold(): sign
         for sign, facts in emoji.EMOJI_DATA.items()
         if facts["status"] == emoji.STATUS["fully_qualified"]
     }
@@ -397,7 +397,7 @@ def words(short: str) -> str:
 
 def emoji_of(name: str) -> str:
     """Return an emoji, given itself or its name."""
-    found = name if name in emoji.EMOJI_DATA else emoji_names().get(words(name).lower())
+    found = name if name in emoji.EMOJI_DATA else emoji_names().get(words(name).casefold())
     if found is None:
         raise unknown(f"No emoji '{name}'")
     return found
@@ -441,7 +441,7 @@ def search_emoji(
     if len(q) < 2:
         raise wrong("'q' must have at least two letters")
     found = [
-        {"emoji": sign, "name": name} for name, sign in emoji_names().items() if q.lower() in name
+        {"emoji": sign, "name": name} for name, sign in emoji_names().items() if q.casefold() in name
     ]
     if not found:
         raise unknown(f"No emoji with '{q}' in its name")
@@ -468,6 +468,7 @@ def emoji_name_in_a_language(
 ) -> Answer:
     """What an emoji is called in one of 14 languages."""
     found = emoji_of(name)
+    emoji.config.load_language(language)
     return {
         "emoji": found,
         "language": language,
