@@ -15,19 +15,31 @@ import httpx
 import pytest
 from jsonpointer import resolve_pointer
 
-from eval.verdict import mentions
+from eval.verdict import judge, mentions
 from sandbox.call import ApiCall
+from sandbox.chat import Completion, CompletionRequest
 from sandbox.instruction import Instruction, read_instructions
 from sandbox.names import standardise
 from sandbox.world import World
-from tests.conftest import DEMO, ROOT
+from solver.environment import Environment
+from solver.method import Method
+from solver.run import steps
+from solver.search import Drawing, Limits
+from tests.conftest import DEMO, ROOT, answer, call
 from tests.test_network import FAIL_ON_ANY_SOCKET
 
 CALLS = ROOT / "examples" / "upstream" / "calls.jsonl"
 SPLIT = json.loads((DEMO / "split.json").read_bytes())
 HELD_OUT_CATEGORIES = set(SPLIT["held_out_categories"])
 HELD_OUT_TOOLS = {(entry["category"], entry["tool"]) for entry in SPLIT["held_out_tools"]}
-KINDS = {"I1-Inst": 30, "I2-Inst": 20, "I3-Inst": 10}
+KINDS = {
+    "I1-Inst": 30,
+    "I1-Tool": 22,
+    "I1-Cat": 25,
+    "I2-Inst": 20,
+    "I2-Cat": 24,
+    "I3-Inst": 21,
+}
 
 
 def territory(category: str, tool: str) -> str:
@@ -78,8 +90,8 @@ def test_the_tape_has_what_real_services_do(demo: World) -> None:
     longest = 0
     for line in CALLS.read_text().splitlines():
         given = json.loads(line)
-        call = ApiCall(given["category"], given["tool"], given["api"], given["arguments"])
-        for recording in demo.store.find(demo.key(call)):
+        made = ApiCall(given["category"], given["tool"], given["api"], given["arguments"])
+        for recording in demo.store.find(demo.key(made)):
             codes[recording.response["status"]["code"]] += 1
             longest = max(longest, len(recording.response["body"]["string"]))
     assert {200, 400, 403, 404} <= codes.keys()
@@ -90,7 +102,8 @@ def test_the_tape_has_what_real_services_do(demo: World) -> None:
 @pytest.mark.parametrize(("name", "count"), KINDS.items())
 def test_there_are_enough_instructions_of_each_kind(demo: World, name: str, count: int) -> None:
     instructions = instructions_of(name)
-    assert len(instructions) >= count
+    assert len(instructions) == count
+    assert sum(bool(i.facts) or not i.solvable for i in instructions) >= 20
     assert len({i.query for i in instructions}) == len(instructions)
     assert any(not i.solvable for i in instructions)
     for instruction in instructions:
@@ -129,13 +142,51 @@ def test_facts_are_on_the_tape_and_not_in_the_question(
     assert bool(instruction.facts) == instruction.solvable
     relevant = {(standardise(t), standardise(a)) for t, a in instruction.relevant_apis}
     for fact in instruction.facts:
-        call = ApiCall(**fact.call)
-        response = demo.call(call)
+        made = ApiCall(**fact.call)
+        response = demo.call(made)
         assert response.status_code == 0
         assert str(resolve_pointer(response.body, fact.pointer)) == str(fact.value)
         assert mentions(response.observation(), str(fact.value))
         assert not mentions(instruction.query, str(fact.value))
-        assert (standardise(call.tool), standardise(call.api)) in relevant
+        assert (standardise(made.tool), standardise(made.api)) in relevant
+
+
+class Knowing:
+    """A model that makes the instruction's documented calls, then tells its facts."""
+
+    name = "knowing"
+
+    def __init__(self, world: World, instruction: Instruction) -> None:
+        self._completions = [
+            *(made_by(world, ApiCall(**each)) for each in instruction.calls),
+            answer("; ".join(str(fact.value) for fact in instruction.facts)),
+        ]
+
+    def complete(self, request: CompletionRequest) -> Completion:
+        return self._completions[request.order]
+
+
+def made_by(world: World, each: ApiCall) -> Completion:
+    found = world.catalogue.find(each.tool, each.api, each.category)
+    assert found, each
+    return call(found[0].function_name(found[1]), dict(each.arguments))
+
+
+@pytest.mark.parametrize("instruction", [i for i in ALL if i.solvable], ids=lambda i: i.id)
+def test_the_documented_calls_solve_the_instruction(demo: World, instruction: Instruction) -> None:
+    calls = [ApiCall(**each) for each in instruction.calls]
+    assert {(c.tool, c.api) for c in calls} == {(t, a) for t, a in instruction.relevant_apis}
+    found = [
+        demo.catalogue.find(entry["tool_name"], entry["api_name"], entry["category_name"])
+        for entry in instruction.api_list
+    ]
+    offered = [pair for pair in found if pair]
+    environment = Environment(offered, demo.session(instruction.id), strict=True)
+    search = Method.parse("react", Limits())
+    result = search.solve(instruction, Knowing(demo, instruction), environment, Drawing())
+    codes = [node["observation_code"] for _, node in steps(result)]
+    assert codes == [*([0] * len(calls)), 3]
+    assert judge(instruction, result).grounded
 
 
 def run_demo(out: Path, workers: int, hash_seed: str, program: str) -> None:

@@ -441,7 +441,9 @@ def search_emoji(
     if len(q) < 2:
         raise wrong("'q' must have at least two letters")
     found = [
-        {"emoji": sign, "name": name} for name, sign in emoji_names().items() if q.casefold() in name
+        {"emoji": sign, "name": name}
+        for name, sign in emoji_names().items()
+        if q.casefold() in name
     ]
     if not found:
         raise unknown(f"No emoji with '{q}' in its name")
