@@ -133,6 +133,7 @@ def test_an_instruction_is_of_its_kind(demo: World, instruction: Instruction) ->
         assert set.intersection(*shared)
     if kind != "I1" and instruction.solvable:
         assert len(tools) >= 2
+        assert len({fact.call["tool"] for fact in instruction.facts}) >= 2
 
 
 @pytest.mark.parametrize("instruction", ALL, ids=lambda i: i.id)
