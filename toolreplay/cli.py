@@ -7,7 +7,7 @@ import typer
 
 from sandbox.errors import ToolReplayError
 from toolreplay import __version__
-from toolreplay.commands import dataset, demo, evaluate, probe, record, solve, world
+from toolreplay.commands import dataset, demo, evaluate, fidelity, probe, record, solve, world
 
 app = typer.Typer(
     name="toolreplay",
@@ -55,6 +55,7 @@ def toolreplay(
 app.command("demo")(demo.demo)
 app.command("solve")(solve.solve)
 app.command("eval")(evaluate.evaluate)
+app.command("fidelity")(fidelity.fidelity)
 app.command("dataset")(dataset.dataset)
 app.command("record")(record.record)
 app.command("probe")(probe.probe)
