@@ -4,7 +4,7 @@ import os
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
-from openai import BadRequestError, OpenAI, OpenAIError, UnprocessableEntityError
+from openai import APIStatusError, BadRequestError, OpenAI, OpenAIError
 
 from sandbox.chat import (
     CONTEXT_FULL,
@@ -100,7 +100,7 @@ class OpenAIModel:
                 max_tokens=sampling.max_tokens,
                 frequency_penalty=sampling.frequency_penalty,
             )
-        except (BadRequestError, UnprocessableEntityError) as error:
+        except APIStatusError as error:
             known = self._schema_format == "json_object" or request.schema is None
             if known or "response_format" not in str(error):
                 raise

@@ -114,7 +114,7 @@ class World:
             yield simulator
         finally:
             self.simulator = None
-            self.simulation.tidy()
+            simulator.tidy()
 
     @contextmanager
     def intercept(

@@ -1,6 +1,11 @@
 """Simulators by their names: which engine answers the calls that nobody recorded."""
 
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from sandbox.call import ApiCall
 from sandbox.completions import CompletionTape
+from sandbox.response import Provenance
 from sandbox.simulator import ModelEngine, RecordingsEngine, Simulator
 from sandbox.world import World
 from toolreplay.models import open_model
@@ -28,4 +33,24 @@ def open_simulator(
         return Simulator(world, RecordingsEngine(), state)
     tape = CompletionTape(world.path / "completions" / "simulator")
     model, hosts = open_model(name, world, base_url, tape=tape)
-    return Simulator(world, ModelEngine(model), state, hosts)
+    return Simulator(world, ModelEngine(model), state, hosts, tape)
+
+
+def simulate_calls(world: World, calls: Sequence[ApiCall], workers: int) -> Iterator[Provenance]:
+    """Answer calls of a world that is being simulated.
+
+    Args:
+        world: the world.
+        calls: the calls, each on its own.
+        workers: calls to answer at once.
+
+    Yields:
+        For each call in turn, where its answer comes from.
+    """
+    with ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(lambda call: world.session().find(call)[1], c) for c in calls]
+        try:
+            for future in futures:
+                yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)

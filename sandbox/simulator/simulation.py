@@ -111,6 +111,10 @@ class Simulation:
         for path in sorted(self._folder.glob("*/*.jsonl")):
             yield from self._lines(path).values()
 
+    def calls(self) -> list[ApiCall]:
+        """List the calls whose answers are simulated, each once."""
+        return list({simulated.key: simulated.call for simulated in self}.values())
+
     def find(self, call: ApiCall, key: str, history: str = "") -> Simulated | None:
         """Look up the simulated answer to a call."""
         with self._lock:
@@ -173,9 +177,10 @@ class Simulation:
 
     def _read(self, path: Path) -> dict[Identity, Simulated]:
         """Read a file; a last line without its end was never used. Of two answers the first."""
-        if not path.exists():
+        raw = path.read_bytes() if path.exists() else b""
+        first, *lines = raw.decode("utf-8", "surrogatepass").split("\n")
+        if not lines:
             return {}
-        first, *lines = path.read_bytes().decode("utf-8", "surrogatepass").split("\n")
         found: dict[Identity, Simulated] = {}
         number = 1
         try:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.call import ApiCall, canonical_arguments
 from sandbox.cassette import Recording
+from sandbox.completions import CompletionTape
 from sandbox.secrets import Redactor, secret_values
 from sandbox.simulator.answer import Example, example_of
 from sandbox.simulator.checks import fault_of, refusal, unknown_api
@@ -36,23 +37,41 @@ class Simulator:
         state: show the engine what was said before for the same instruction; the history is then
             part of a call's identity.
         hosts: hosts that the engine's model is reached at.
+        completions: the tape of the engine's model.
     """
 
     def __init__(
-        self, world: "World", engine: Engine, state: bool = False, hosts: Sequence[str] = ()
+        self,
+        world: "World",
+        engine: Engine,
+        state: bool = False,
+        hosts: Sequence[str] = (),
+        completions: CompletionTape | None = None,
     ) -> None:
         self.state = state
         self.hosts = tuple(hosts)
         self._world = world
         self._engine = engine
+        self._completions = completions
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self._lock = threading.Lock()
         self._examples = lru_cache(maxsize=TOOLS_KEPT)(self._read_examples)
+
+    def __str__(self) -> str:
+        model = f" {self._engine.model}" if self._engine.model else ""
+        state = ", with what was said before" if self.state else ""
+        return f"the engine {self._engine.name}{model}{state}"
 
     @property
     def simulation(self) -> Simulation:
         """Where the answers are kept."""
         return self._world.simulation
+
+    def tidy(self) -> None:
+        """Sort what was written, so that it does not depend on who was first."""
+        self.simulation.tidy()
+        if self._completions is not None:
+            self._completions.tidy()
 
     def about(self) -> dict[str, Any]:
         """Name what shapes the answers: engine, model, rule and state."""
