@@ -26,6 +26,9 @@ VALUE_TYPES = ("string", "number", "boolean", "null")
 OVERALL = "overall"
 """The name of the line over all calls."""
 
+WITH_NEIGHBOURS = "with neighbours"
+"""The name of the line over the calls whose API has other answered recordings."""
+
 Grouping = Literal["category", "tool"]
 """What a line of the report stands for."""
 
@@ -175,17 +178,20 @@ def measure(tried: Sequence[Trial], name: str, way: Way, workers: int = 1) -> It
 
 
 def report(results: Sequence[Result], grouping: Grouping = "category") -> list[Fidelity]:
-    """Give the figures per group and way, those over all calls last."""
+    """Give the figures per group and way; last those over calls with neighbours, and over all."""
     groups: dict[tuple[str, str], list[Result]] = {}
     for result in results:
         tool = result.trial.question.tool
         group = tool.category if grouping == "category" else tool.name
         groups.setdefault((group, result.way), []).append(result)
     for result in results:
+        if result.trial.question.answered:
+            groups.setdefault((WITH_NEIGHBOURS, result.way), []).append(result)
+    for result in results:
         groups.setdefault((OVERALL, result.way), []).append(result)
     names = list(dict.fromkeys(group for group, _ in groups))
     ways = list(dict.fromkeys(way for _, way in groups))
-    names.sort(key=lambda name: name == OVERALL)
+    names.sort(key=lambda name: (name == OVERALL, name == WITH_NEIGHBOURS))
     return [_fidelity(n, w, groups[n, w]) for n in names for w in ways if (n, w) in groups]
 
 
@@ -195,7 +201,7 @@ def _trial(
     left = [
         e
         for e in recordings
-        if e.key != held_out.key and (keep_twins or e.answer.text != held_out.answer.text)
+        if e.key != held_out.key and (keep_twins or e.answer != held_out.answer)
     ]
     return Trial(held_out, replace(question, examples=left), recordings)
 

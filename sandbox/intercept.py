@@ -70,7 +70,7 @@ class Interception:
         except UnrecordedCall:
             self.counts["refused"] += 1
             raise
-        self.counts[provenance] += 1
+        self.counts["simulated" if provenance == "simulated" else "recorded"] += 1
         response: dict[str, Any] = convert_to_bytes(copy.deepcopy(recording.response))
         return response
 

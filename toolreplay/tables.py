@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from eval.evaluation import OVERALL, Evaluation, Setting
+from eval.fidelity import WITH_NEIGHBOURS
 
 if TYPE_CHECKING:
     from eval.fidelity import Fidelity
@@ -96,7 +97,7 @@ def fidelity_table(lines: Sequence["Fidelity"]) -> Table:
     for heading in headings:
         table.add_column(heading, justify="right")
     for line in lines:
-        if line.group == OVERALL and table.row_count and not table.rows[-1].end_section:
+        if line.group == WITH_NEIGHBOURS and line.way == lines[0].way:
             table.add_section()
         shares = (line.valid.value, line.conforms.value)
         table.add_row(

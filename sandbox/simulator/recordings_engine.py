@@ -39,14 +39,19 @@ class RecordingsEngine:
 def likely_group(question: Question) -> list[Example]:
     """Give the recorded calls that a call most likely fares like: the answered or the refused.
 
-    Where the API itself has no fitting recordings, the refusals of the tool's other APIs stand in:
-    a service words its refusals alike, and an API of a tool that refused everything will too.
+    That is the answered ones, unless the arguments have a form that was never answered, or the API
+    refuses more often than not and its nearest call was refused. Where the API itself has no
+    fitting recordings, the refusals of the tool's other APIs stand in: a service words its refusals
+    alike, and an API of a tool that refused everything will too.
     """
     elsewhere = [e for e in question.others if e.answer.refused]
     answered = [e for e in (*question.examples, *question.others) if not e.answer.refused]
     refused = question.refused or elsewhere
     if unlike_answered(question.arguments, answered):
         return refused or question.answered
+    if len(question.refused) > len(question.answered):
+        closest = nearest(question.arguments, question.examples, 1)[0]
+        return question.refused if closest.answer.refused else question.answered
     return question.answered or (refused if question.refused or not answered else [])
 
 

@@ -101,6 +101,7 @@ def solve(
     chosen_mode = read_mode(mode or ("replay" if strict else "simulate"))
     if strict and chosen_mode != "replay":
         raise BadInput(f"--strict replays: it does not go with --mode {mode}.")
+    total = len(read_queries(queries))
     opened = World(world)
     answers = open_simulator(simulator, opened, state, simulator_url or base_url)
     limits = Limits(depth=depth, width=width, model_calls=max_calls)
@@ -111,7 +112,6 @@ def solve(
         strict,
         compress,
     )
-    total = len(read_queries(queries))
     solved = solve_queries(
         queries,
         opened,
