@@ -33,7 +33,7 @@ class Interception:
     """Calls that were intercepted, counted by what became of them.
 
     Attributes:
-        counts: calls by `recorded`, `live` and `refused`.
+        counts: calls by `recorded`, `simulated`, `live` and `refused`.
     """
 
     def __init__(self, world: "World", instruction: str | None, secrets: list[str]) -> None:
@@ -60,17 +60,17 @@ class Interception:
         return not tape.refresh and bool(self._session.recordings(call))
 
     def play(self, call: ApiCall) -> dict[str, Any]:
-        """Give the recorded response in vcrpy's form.
+        """Give the recorded, or simulated, response in vcrpy's form.
 
         Raises:
             UnrecordedCall: there is none.
         """
         try:
-            recording, _ = self._session.find(call)
+            recording, provenance = self._session.find(call)
         except UnrecordedCall:
             self.counts["refused"] += 1
             raise
-        self.counts["recorded"] += 1
+        self.counts["simulated" if provenance == "simulated" else "recorded"] += 1
         response: dict[str, Any] = convert_to_bytes(copy.deepcopy(recording.response))
         return response
 
@@ -134,7 +134,8 @@ def intercepting(
     interception = Interception(world, instruction, secrets)
     with ExitStack() as doors:
         if world.tape is None:
-            doors.enter_context(network_shut(*allow_hosts))
+            hosts = world.simulator.hosts if world.simulator else ()
+            doors.enter_context(network_shut(*allow_hosts, *hosts))
         doors.enter_context(
             _WorldCassette.use(
                 path=str(world.path), record_mode=RecordMode.ALL, interception=interception

@@ -4,7 +4,7 @@ import os
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
-from openai import BadRequestError, OpenAI, OpenAIError
+from openai import APIStatusError, BadRequestError, OpenAI, OpenAIError
 
 from sandbox.chat import (
     CONTEXT_FULL,
@@ -38,6 +38,7 @@ class OpenAIModel:
     ) -> None:
         self.name = name
         self._observation_role = observation_role
+        self._schema_format = "json_schema"
         address = base_url or os.environ.get("OPENAI_BASE_URL")
         key = os.environ.get("OPENAI_API_KEY") or ("none" if address else None)
         try:
@@ -59,17 +60,8 @@ class OpenAIModel:
         Raises:
             ModelFailed: it could not be reached, or refused; names the address and the model.
         """
-        sampling = request.sampling
         try:
-            answer = self._client.chat.completions.create(
-                model=self.name,
-                messages=cast(Any, self._messages(request.messages)),
-                **self._held_to(request),
-                temperature=sampling.temperature,
-                seed=sampling.seed,
-                max_tokens=sampling.max_tokens,
-                frequency_penalty=sampling.frequency_penalty,
-            )
+            answer = self._create(request)
         except BadRequestError as error:
             if "context" in str(error).lower():
                 return Completion(None, error_code=CONTEXT_FULL)
@@ -95,13 +87,35 @@ class OpenAIModel:
             completion_tokens=usage.completion_tokens if usage else 0,
         )
 
+    def _create(self, request: CompletionRequest) -> Any:
+        """Send the request; a server that knows no `json_schema` is asked as llama.cpp's is."""
+        sampling = request.sampling
+        try:
+            return self._client.chat.completions.create(
+                model=self.name,
+                messages=cast(Any, self._messages(request.messages)),
+                **self._held_to(request),
+                temperature=sampling.temperature,
+                seed=sampling.seed,
+                max_tokens=sampling.max_tokens,
+                frequency_penalty=sampling.frequency_penalty,
+            )
+        except APIStatusError as error:
+            known = self._schema_format == "json_object" or request.schema is None
+            if known or "response_format" not in str(error):
+                raise
+            self._schema_format = "json_object"
+            return self._create(request)
+
     def _held_to(self, request: CompletionRequest) -> dict[str, Any]:
         """Say what the answer may be: calls of functions, or JSON of a schema."""
         held: dict[str, Any] = {}
         if request.functions:
             held["tools"] = [{"type": "function", "function": f} for f in request.functions]
             held["tool_choice"] = "auto"
-        if request.schema is not None:
+        if request.schema is not None and self._schema_format == "json_object":
+            held["response_format"] = {"type": "json_object", "schema": request.schema}
+        elif request.schema is not None:
             schema = {"name": "answer", "schema": request.schema}
             held["response_format"] = {"type": "json_schema", "json_schema": schema}
         return held

@@ -60,10 +60,14 @@ def verify(world: World, secrets: list[str], mend: bool = False) -> Iterator[Pro
         for path in cassettes(world.path, transient):
             yield from _cassette(world, path, Redactor(secrets), mend)
     yield from _other_files(world, Redactor(secrets))
-    try:
-        _ = world.completions
-    except ToolReplayError as error:
-        yield Problem(str(world.path / "completions"), "broken", str(error))
+    for folder, read in (
+        ("completions", lambda: world.completions),
+        ("simulated", lambda: list(world.simulation)),
+    ):
+        try:
+            read()
+        except ToolReplayError as error:
+            yield Problem(str(world.path / folder), "broken", str(error))
 
 
 def _unfinished(world: World, mend: bool) -> Iterator[Problem]:
@@ -133,7 +137,8 @@ def _other_files(world: World, redactor: Redactor) -> Iterator[Problem]:
         *world.path.glob("*.json"),
         *world.path.glob("tools/*/*.json"),
         *world.path.glob("instructions/*.json"),
-        *world.path.glob("completions/*.jsonl"),
+        *world.path.glob("completions/**/*.jsonl"),
+        *world.path.glob("simulated/*/*.jsonl"),
     ]
     for path in sorted(files):
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()

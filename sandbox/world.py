@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sandbox.call import KEY_RULE, ApiCall, call_line
+from sandbox.call import KEY_RULE, ApiCall, call_line, canonical_arguments
 from sandbox.cassette import Recording
 from sandbox.catalogue import Catalogue
 from sandbox.completions import CompletionTape
@@ -22,6 +22,9 @@ from sandbox.tool import Api, Tool
 if TYPE_CHECKING:
     from sandbox.intercept import Interception
     from sandbox.live import LiveClient
+    from sandbox.simulator.engine import Exchange
+    from sandbox.simulator.simulation import Simulation
+    from sandbox.simulator.simulator import Simulator
     from sandbox.tape import Tape
 
 FORMAT = 1
@@ -43,6 +46,7 @@ class World:
         self.path = Path(path)
         self.about = _read_about(self.path)
         self.tape: Tape | None = None
+        self.simulator: Simulator | None = None
 
     @cached_property
     def catalogue(self) -> Catalogue:
@@ -58,6 +62,13 @@ class World:
     def completions(self) -> CompletionTape:
         """The tape of model calls."""
         return CompletionTape(self.path / "completions")
+
+    @cached_property
+    def simulation(self) -> "Simulation":
+        """The tape of simulated answers."""
+        from sandbox.simulator.simulation import Simulation
+
+        return Simulation(self.path)
 
     @cached_property
     def hash(self) -> str:
@@ -90,6 +101,22 @@ class World:
                 self.tape = None
 
     @contextmanager
+    def simulating(self, simulator: "Simulator") -> Iterator["Simulator"]:
+        """Answer unrecorded calls from a simulator for the length of a `with` block.
+
+        Each answer is kept under `simulated/`, so it never changes again.
+
+        Args:
+            simulator: answers.
+        """
+        self.simulator = simulator
+        try:
+            yield simulator
+        finally:
+            self.simulator = None
+            simulator.tidy()
+
+    @contextmanager
     def intercept(
         self,
         instruction: str | None = None,
@@ -99,8 +126,8 @@ class World:
         """Answer HTTP clients in this process (`requests`, `httpx`, `aiohttp`, ...) from the world.
 
         Inside the block, a request to a catalogued host is answered by its recording, or refused;
-        every other connection is refused. Inside `recording(...)`, what is not recorded goes out
-        to the real host, and is recorded.
+        every other connection is refused. Inside `simulating(...)`, what is not recorded is
+        simulated; inside `recording(...)`, it goes out to the real host, and is recorded.
 
         Args:
             instruction: whose own recordings are preferred.
@@ -165,9 +192,10 @@ class Session:
         self._world = world
         self._instruction = instruction
         self._made: Counter[str] = Counter()
+        self._said: list[tuple[tuple[str, str], Exchange]] = []
 
     def call(self, call: ApiCall) -> ApiResponse:
-        """Answer a call from its recordings, or live where the world is being recorded.
+        """Answer a call from its recordings, else live or by simulation where the world does so.
 
         Raises:
             UnrecordedCall: no recording answers it; names the nearest and how to record it.
@@ -193,6 +221,13 @@ class Session:
         Raises:
             UnrecordedCall: as `call` does.
         """
+        found = self._find(call)
+        simulator = self._world.simulator
+        if simulator is not None and simulator.state:
+            self._remember(call, found[0])
+        return found
+
+    def _find(self, call: ApiCall) -> tuple[Recording, Provenance]:
         tape = self._world.tape
         key = self._world.key(call)
         recordings = self._world.store.find(key, self._instruction)
@@ -200,10 +235,29 @@ class Session:
             outcome = tape.call(call)
             return outcome.recording, outcome.provenance
         if not recordings:
-            raise self._world.unrecorded(call)
+            return self._simulated(call), "simulated"
         made = self._made[key]
         self._made[key] += 1
         return recordings[min(made, len(recordings) - 1)], "recorded"
+
+    def _simulated(self, call: ApiCall) -> Recording:
+        """Have a call simulated; arguments that are no object are nobody's to answer."""
+        simulator = self._world.simulator
+        if simulator is None or not call.tool or isinstance(call.arguments, str):
+            raise self._world.unrecorded(call)
+        tool = self._tool(call)
+        return simulator.answer(call, [said for place, said in self._said if place == tool])
+
+    def _remember(self, call: ApiCall, recording: Recording) -> None:
+        from sandbox.simulator.engine import Exchange
+
+        arguments = canonical_arguments(call.arguments, None)
+        body = recording.api_response().body
+        self._said.append((self._tool(call), Exchange(call.api, arguments, body)))
+
+    def _tool(self, call: ApiCall) -> tuple[str, str]:
+        found = self._world.catalogue.find(call.tool, call.api, call.category)
+        return (found[0].category, found[0].name) if found else (call.category, call.tool)
 
 
 def create_world(path: Path, name: str, source: str, notes: dict[str, Any] | None = None) -> World:

@@ -136,6 +136,7 @@ class Run:
 
     def _description(self, instructions: Sequence[Instruction]) -> dict[str, Any]:
         method = self._settings.method
+        simulator = self._world.simulator
         return {
             "world": self._world.about["name"],
             "world_hash": None if self._world.tape else self._world.hash,
@@ -148,6 +149,7 @@ class Run:
                 "strict": self._settings.strict,
                 "compress": self._settings.compress,
             },
+            **({"simulator": simulator.about()} if simulator else {}),
             "instructions": [instruction.id for instruction in instructions],
             "versions": {
                 "toolreplay": importlib.metadata.version("toolreplay"),

@@ -104,7 +104,8 @@ def test_solve_eval_and_stats_from_end_to_end(world: World, tmp_path: Path) -> N
     queries = tmp_path / "cities.json"
     queries.write_text(json.dumps([{"query": "?", "query_id": 1, "api_list": API_LIST}]))
     out = tmp_path / "run"
-    solved = toolreplay("solve", queries, "--world", world.path, "--out", out)
+    options = ["--world", world.path, "--out", out, "--mode", "replay"]
+    solved = toolreplay("solve", queries, *options)
     assert solved.returncode == 0, solved.stderr
     assert f"toolreplay eval {out}" in solved.stdout
     assert f"toolreplay record {world.path} --calls {out}/unrecorded.jsonl" in solved.stdout

@@ -100,7 +100,7 @@ def solved(world: World, tmp_path: Path, completions: list[Any], **fields: Any) 
     queries.write_text(json.dumps([instruction]))
     out = tmp_path / "run"
     settings = Settings(Method.parse("react", Limits()))
-    list(solve(queries, World(world.path), out, settings=settings))
+    list(solve(queries, World(world.path), out, settings=settings, mode="replay"))
     return json.loads((out / "answers" / "s" / "1_CoT@1.json").read_text())
 
 

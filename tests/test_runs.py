@@ -40,7 +40,7 @@ def solve_all(
     queries: Path, world: Path, out: Path, model: str, url: str | None = None, workers: int = 1
 ) -> None:
     settings = Settings(Method.parse("dfsdt", Limits()))
-    list(solve(queries, World(world), out, model, "", workers, settings, url))
+    list(solve(queries, World(world), out, model, "", workers, settings, url, mode="replay"))
 
 
 def assert_same_files(one: Path, other: Path) -> None:
@@ -209,6 +209,7 @@ def test_a_run_made_otherwise_is_not_continued(
                 "openai:m",
                 settings=other,
                 base_url=served.url,
+                mode="replay",
             )
         )
 

@@ -11,6 +11,7 @@ from sandbox.world import World
 from solver.method import Method
 from solver.run import Settings
 from solver.search import Drawing, Limits
+from toolreplay.modes import Mode
 from toolreplay.solving import read_queries, solve
 
 DEMO_LIMITS = Limits(depth=12, width=2, model_calls=10)
@@ -18,6 +19,9 @@ DEMO_LIMITS = Limits(depth=12, width=2, model_calls=10)
 
 DEMO_DRAWING = Drawing(max_tokens=80)
 """How they were drawn."""
+
+DEMO_MODE: Mode = "replay"
+"""How API calls were answered then: what is on no tape failed."""
 
 DEMO_METHODS = ("react", "dfsdt")
 """What the demo runs, in this order."""
@@ -48,7 +52,8 @@ def run_demo(out: Path, workers: int, advance: Callable[[str, int], None]) -> li
         if _is_demo_run(run):
             shutil.rmtree(run)
         settings = Settings(Method.parse(name, DEMO_LIMITS), DEMO_DRAWING)
-        for _ in solve(queries, world, run, settings=settings, workers=workers):
+        solving = solve(queries, world, run, settings=settings, workers=workers, mode=DEMO_MODE)
+        for _ in solving:
             advance(name, total)
         evaluations.append(evaluate(run))
     return evaluations

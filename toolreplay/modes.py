@@ -9,11 +9,13 @@ from sandbox.errors import BadInput
 from sandbox.network import network_shut
 from sandbox.policy import LivePolicy
 from sandbox.world import World
+from toolreplay.simulators import open_simulator
 
 if TYPE_CHECKING:
     from sandbox.live import LiveClient
+    from sandbox.simulator import Simulator
 
-Mode = Literal["replay", "live", "refresh"]
+Mode = Literal["replay", "simulate", "live", "refresh"]
 """How API calls are answered; they follow vcrpy's record modes."""
 
 
@@ -30,19 +32,29 @@ def read_mode(name: str) -> Mode:
 
 @contextmanager
 def answering(
-    world: World, mode: Mode, policy: LivePolicy | None = None, model_hosts: Sequence[str] = ()
+    world: World,
+    mode: Mode,
+    policy: LivePolicy | None = None,
+    model_hosts: Sequence[str] = (),
+    simulator: "Simulator | None" = None,
 ) -> Iterator[None]:
     """Let a world answer in a mode for the length of a `with` block.
 
     Args:
         world: the world.
-        mode: `replay` refuses the network; `live` makes and records the calls that are not
-            recorded; `refresh` makes and records all of them again.
+        mode: `replay` and `simulate` refuse the network; `simulate` has the calls that are not
+            recorded answered by a simulator; `live` makes and records them; `refresh` makes and
+            records all calls again.
         policy: how live calls are made; by default to the hosts of the world's documents alone.
         model_hosts: hosts of models' servers, which may be reached in every mode.
+        simulator: answers in `simulate`; by default the best that is installed.
     """
     if mode == "replay":
         with network_shut(*model_hosts):
+            yield
+    elif mode == "simulate":
+        chosen = simulator or open_simulator("auto", world)
+        with network_shut(*model_hosts, *chosen.hosts), world.simulating(chosen):
             yield
     else:
         client = live_client(world, policy or LivePolicy())

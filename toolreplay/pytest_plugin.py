@@ -20,14 +20,20 @@ _SHOWN = ("recorded", "simulated", "live", "refused")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--toolreplay-mode` and the settings `toolreplay_world` and `toolreplay_allow_hosts`."""
+    """Add `--toolreplay-mode` and the settings whose names begin with `toolreplay_`."""
     parser.getgroup("toolreplay").addoption(
         "--toolreplay-mode",
-        choices=("replay", "live", "refresh"),
+        choices=("replay", "simulate", "live", "refresh"),
         default=None,
-        help="How api_world answers, over what markers say: replay (default), live or refresh.",
+        help="How api_world answers, over what markers say: replay (default), simulate, live or "
+        "refresh.",
     )
     parser.addini("toolreplay_world", "The world of api_world where no marker names one.")
+    parser.addini(
+        "toolreplay_simulator",
+        "Who answers unseen calls in simulate: auto, recordings or a model's name.",
+        default="auto",
+    )
     parser.addini(
         "toolreplay_allow_hosts", "Hosts that tests may reach in replay.", type="linelist"
     )
@@ -65,7 +71,12 @@ def api_world(request: pytest.FixtureRequest) -> "Iterator[World]":
     world = World(request.config.rootpath / path)
     hosts = tuple(request.config.getini("toolreplay_allow_hosts"))
     with ExitStack() as doors:
-        if mode != "replay":
+        if mode == "simulate":
+            from toolreplay.simulators import open_simulator
+
+            name = request.config.getini("toolreplay_simulator")
+            doors.enter_context(world.simulating(open_simulator(name, world)))
+        elif mode != "replay":
             from sandbox.live import LiveClient
             from sandbox.policy import LivePolicy
 

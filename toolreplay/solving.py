@@ -7,6 +7,7 @@ from sandbox.errors import BadInput
 from sandbox.instruction import Instruction, read_instructions
 from sandbox.openai_model import ObservationRole
 from sandbox.policy import LivePolicy
+from sandbox.simulator import Simulator
 from sandbox.world import World
 from solver.method import Method
 from solver.run import Run, Settings
@@ -45,8 +46,9 @@ def solve(
     settings: Settings | None = None,
     base_url: str | None = None,
     observation_role: ObservationRole = "tool",
-    mode: Mode = "replay",
+    mode: Mode = "simulate",
     policy: LivePolicy | None = None,
+    simulator: Simulator | None = None,
 ) -> Iterator[Instruction]:
     """Solve instructions into a run directory; what is there already is not solved again.
 
@@ -62,6 +64,7 @@ def solve(
         observation_role: how that server is sent observations.
         mode: how API calls are answered; see `toolreplay.modes`.
         policy: how live calls are made.
+        simulator: answers unseen calls in `simulate`; by default the best that is installed.
 
     Yields:
         Each instruction, once its answer is on disk.
@@ -74,7 +77,7 @@ def solve(
     )
     chosen = settings or Settings(Method.parse(method, Limits()))
     chat, hosts = open_model(model, world, base_url, observation_role)
-    with answering(world, mode, policy, hosts):
+    with answering(world, mode, policy, hosts, simulator):
         try:
             yield from Run(Path(out), world, chat, chosen).solve(instructions, workers)
         finally:

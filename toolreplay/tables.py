@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from eval.evaluation import OVERALL, Evaluation, Setting
+from eval.fidelity import WITH_NEIGHBOURS
 
 if TYPE_CHECKING:
+    from eval.fidelity import Fidelity
     from sandbox.drift import Drift
     from sandbox.probe import Probed
 
@@ -86,6 +88,46 @@ def probe_table(findings: Sequence["Probed"]) -> Table:
     return table
 
 
+def fidelity_table(lines: Sequence["Fidelity"]) -> Table:
+    """Show how true simulated answers are, a line per group and engine."""
+    table = Table(title="Simulated and recorded answers; key F1 with 95% bootstrap intervals")
+    for heading in ("Group", "Engine"):
+        table.add_column(heading, overflow="fold")
+    headings = ("Calls", "JSON", "Schema", "Precision", "Recall", "Key F1", "Length", "Outcome")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for line in lines:
+        if line.group == WITH_NEIGHBOURS and line.way == lines[0].way:
+            table.add_section()
+        shares = (line.valid.value, line.conforms.value)
+        table.add_row(
+            line.group,
+            line.way,
+            str(line.calls),
+            *(f"{share:.1%}" for share in shares),
+            _three(line.precision.value),
+            _three(line.recall.value),
+            str(line.f1),
+            "-" if line.length is None else f"{line.length:.2f}",
+            f"{line.agrees.value:.1%}",
+        )
+    return table
+
+
+def value_table(lines: Sequence["Fidelity"]) -> Table:
+    """Show the share of values that are equal by type, and who answered, over all calls."""
+    table = Table(title="Equal values by type, over all calls")
+    table.add_column("Engine")
+    overall = [line for line in lines if line.group == OVERALL]
+    for kind in overall[0].values if overall else ():
+        table.add_column(kind, justify="right")
+    table.add_column("Answered by")
+    for line in overall:
+        by = ", ".join(f"{name} {count}" for name, count in line.by.items())
+        table.add_row(line.way, *(str(mean) for mean in line.values.values()), by)
+    return table
+
+
 def provenance_line(setting: Setting) -> str:
     """Say how many calls were made, and how many not answered from a recording."""
     total = sum(setting.provenance.values())
@@ -93,6 +135,10 @@ def provenance_line(setting: Setting) -> str:
         f"{n} {source}" for source, n in setting.provenance.items() if n and source != "recorded"
     ]
     return f"{total} ({', '.join(others)})" if others else str(total)
+
+
+def _three(share: float | None) -> str:
+    return "-" if share is None else f"{share:.3f}"
 
 
 def _percent(share: float) -> str:

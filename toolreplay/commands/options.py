@@ -15,3 +15,16 @@ Budget = Annotated[int | None, typer.Option(min=1, help="Live calls to make at m
 Workers = Annotated[
     int, typer.Option("--workers", "-w", min=1, help="Instructions to solve at once.")
 ]
+SimulatorName = Annotated[
+    str,
+    typer.Option(
+        "--simulator",
+        help="Who answers unseen calls: auto, recordings (no model), or a model's name.",
+    ),
+]
+SimulatorUrl = Annotated[
+    str | None, typer.Option(help="The address of the simulator's model, if another one.")
+]
+State = Annotated[
+    bool, typer.Option(help="Show the simulator what was said before for the same instruction.")
+]

@@ -22,6 +22,9 @@ def record(
     refresh: Annotated[
         bool, typer.Option(help="Call what is recorded again and report what drifted.")
     ] = False,
+    simulated_only: Annotated[
+        bool, typer.Option(help="Call what so far is only simulated; a recording takes its place.")
+    ] = False,
     key: Key = None,
     via: Via = None,
     host: Host = None,
@@ -47,6 +50,7 @@ def record(
     Examples:
       RAPIDAPI_KEY=... toolreplay record worlds/mine --calls runs/mine/unrecorded.jsonl
       RAPIDAPI_KEY=... toolreplay record worlds/mine --refresh --fail-on-breaking
+      RAPIDAPI_KEY=... toolreplay record worlds/mine --simulated-only
       toolreplay record cassettes/demo --calls examples/upstream/calls.jsonl \\
           --via http://127.0.0.1:8900
     """
@@ -58,9 +62,10 @@ def record(
     from toolreplay.tables import drift_table
 
     opened = World(world)
-    wanted = (refresh_order(opened) if refresh else []) + (_read_calls(calls) if calls else [])
-    if not wanted:
-        raise typer.BadParameter("nothing to call: give --calls FILE, or --refresh.")
+    wanted = (refresh_order(opened) if refresh else []) + (read_call_file(calls) if calls else [])
+    wanted += opened.simulation.calls() if simulated_only else []
+    if not wanted and not simulated_only:
+        raise typer.BadParameter("nothing to call: give --calls FILE, --refresh, ...")
     if dry_run:
         for call in wanted:
             request = build_request(*opened.document(call), call)
@@ -73,6 +78,9 @@ def record(
             tape.run(wanted, workers), total=len(wanted), description="Recording"
         ):
             pass
+    if simulated_only:
+        store = World(world).store
+        opened.simulation.drop(lambda simulated: bool(store.find(simulated.key)))
     drifts = sorted(tape.drifts, key=lambda drift: drift.call)
     if as_json:
         show_json({"results": dict(tape.results), "drift": [d.to_json() for d in drifts]})
@@ -85,7 +93,12 @@ def record(
         raise typer.Exit(1)
 
 
-def _read_calls(source: str) -> "list[ApiCall]":
+def read_call_file(source: str) -> "list[ApiCall]":
+    """Read calls from a file, or from standard input where the source is `-`.
+
+    Raises:
+        BadInput: it cannot be read, or a line is no call.
+    """
     from sandbox.call import read_calls
     from sandbox.errors import BadInput
 

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from toolreplay.commands.options import Budget, Host, Key, Via, Workers
+from toolreplay.commands.options import (
+    Budget,
+    Host,
+    Key,
+    SimulatorName,
+    SimulatorUrl,
+    State,
+    Via,
+    Workers,
+)
 from toolreplay.commands.screen import progress_bar
 
 
@@ -36,7 +45,7 @@ def solve(
         int, typer.Option(min=1, help="Characters of an observation that the model sees.")
     ] = 1024,
     strict: Annotated[
-        bool, typer.Option(help="Stop at the first API call that is not recorded.")
+        bool, typer.Option(help="Replay, and stop at the first API call that is not recorded.")
     ] = False,
     compress: Annotated[
         bool, typer.Option(help="Shorten long API answers to the fields that the model names.")
@@ -49,8 +58,14 @@ def solve(
         typer.Option(help="tool or user: the role that carries observations to the server."),
     ] = "tool",
     mode: Annotated[
-        str, typer.Option(help="replay, live (record what is new) or refresh (record all).")
-    ] = "replay",
+        str | None,
+        typer.Option(
+            help="replay, simulate (the default), live (record what is new) or refresh (all)."
+        ),
+    ] = None,
+    simulator: SimulatorName = "auto",
+    simulator_url: SimulatorUrl = None,
+    state: State = False,
     key: Key = None,
     via: Via = None,
     host: Host = None,
@@ -67,6 +82,8 @@ def solve(
           --method react --max-calls 16 --out runs/react
       toolreplay solve queries.json --world worlds/mine --model openai:gpt-4o-mini \\
           --method dfsdt --workers 4 --out runs/mine
+      toolreplay solve queries.json --world worlds/mine --model openai:gpt-4o-mini \\
+          --simulator openai:gpt-4o-mini --state --out runs/simulated
     """
     from sandbox.errors import BadInput
     from sandbox.policy import LivePolicy
@@ -75,11 +92,18 @@ def solve(
     from solver.run import Settings
     from solver.search import Drawing, Limits
     from toolreplay.modes import read_mode
+    from toolreplay.simulators import open_simulator
     from toolreplay.solving import read_queries
     from toolreplay.solving import solve as solve_queries
 
     if observations_as not in ("tool", "user"):
         raise BadInput(f"--observations-as {observations_as}: take tool or user.")
+    chosen_mode = read_mode(mode or ("replay" if strict else "simulate"))
+    if strict and chosen_mode != "replay":
+        raise BadInput(f"--strict replays: it does not go with --mode {mode}.")
+    total = len(read_queries(queries))
+    opened = World(world)
+    answers = open_simulator(simulator, opened, state, simulator_url or base_url)
     limits = Limits(depth=depth, width=width, model_calls=max_calls)
     settings = Settings(
         None if as_recorded else Method.parse(method, limits),
@@ -88,19 +112,21 @@ def solve(
         strict,
         compress,
     )
-    total = len(read_queries(queries))
     solved = solve_queries(
         queries,
-        World(world),
+        opened,
         out,
         model,
         workers=workers,
         settings=settings,
         base_url=base_url,
         observation_role="user" if observations_as == "user" else "tool",
-        mode=read_mode(mode),
+        mode=chosen_mode,
+        simulator=answers,
         policy=LivePolicy(key=key, via=via, hosts=frozenset(host) if host else None, budget=budget),
     )
+    if chosen_mode == "simulate":
+        typer.echo(f"Unseen API calls are simulated by {answers}.", err=True)
     with progress_bar() as progress:
         for _ in progress.track(solved, total=total, description="Searching"):
             pass

@@ -89,8 +89,16 @@ def world_stats(
         "collections": len({name for tool in tools for name in tool.collections}),
         "models": opened.completions.models,
     }
+    simulated = sum(1 for _ in opened.simulation)
     if as_json:
-        show_json({**opened.about, "documents": documents, "recorded": counts})
+        show_json(
+            {
+                **opened.about,
+                "documents": documents,
+                "recorded": counts,
+                "simulated": simulated,
+            }
+        )
         return
     table = Table(title=f"{opened.about['name']}: recorded calls")
     for heading in ("Category", "Tools", "APIs", "Calls", "Recordings"):
@@ -101,6 +109,7 @@ def world_stats(
     typer.echo(
         f"Documents: {documents['tools']} tools, {documents['apis']} APIs, "
         f"{documents['categories']} categories, {documents['collections']} collections. "
+        f"Simulated answers: {simulated}. "
         f"Completions of: {', '.join(opened.completions.models) or 'no model'}."
     )
 

@@ -1,0 +1,20 @@
+"""The simulator: truthful answers to calls that nobody recorded."""
+
+from sandbox.simulator.engine import Engine, Exchange, Question, Reply
+from sandbox.simulator.model_engine import ModelEngine
+from sandbox.simulator.recordings_engine import RecordingsEngine
+from sandbox.simulator.simulation import SIMULATOR_RULE, Simulated, Simulation
+from sandbox.simulator.simulator import Simulator
+
+__all__ = [
+    "SIMULATOR_RULE",
+    "Engine",
+    "Exchange",
+    "ModelEngine",
+    "Question",
+    "RecordingsEngine",
+    "Reply",
+    "Simulated",
+    "Simulation",
+    "Simulator",
+]

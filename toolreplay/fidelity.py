@@ -1,0 +1,116 @@
+"""Measuring fidelity: the world, the engines by their names, the mode."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from eval.fidelity import Result, Way, measure, trials
+from eval.peers_way import PeersWay
+from sandbox.chat import ChatModel
+from sandbox.completions import CompletionTape
+from sandbox.errors import BadInput
+from sandbox.policy import LivePolicy
+from sandbox.simulator import Engine, ModelEngine, RecordingsEngine, Simulator
+from sandbox.tape import refresh_order
+from sandbox.world import World
+from toolreplay.models import open_model
+from toolreplay.modes import Mode, answering
+
+ENGINES = ("recordings", "model", "peers")
+"""What can be measured."""
+
+
+@dataclass(frozen=True)
+class FidelityRun:
+    """What to measure.
+
+    Attributes:
+        engines: of `ENGINES`.
+        model: the model's name, for `model` and `peers`.
+        base_url: the address of the model's server.
+        out: the directory that keeps the model's answers.
+        keep_twins: keep recordings of the same API with an equal answer.
+        sample: calls to take at random; 0 for all.
+        seed: seeds that choice.
+    """
+
+    engines: Sequence[str]
+    model: str | None
+    base_url: str | None
+    out: Path
+    keep_twins: bool = False
+    sample: int = 0
+    seed: int = 0
+
+
+def measured(
+    world: World,
+    run: FidelityRun,
+    mode: Mode,
+    policy: LivePolicy | None = None,
+    workers: int = 1,
+    advance: Callable[[int], None] = lambda total: None,
+) -> list[Result]:
+    """Measure engines on a world.
+
+    Args:
+        world: whose recordings to leave out.
+        run: what to measure.
+        mode: `replay` and `simulate` compare with the tape as it is; `live` and `refresh` call
+            again, before anything is compared, what failed in passing or everything.
+        policy: how live calls are made.
+        workers: calls to simulate at once.
+        advance: told the number of simulations, once per simulation.
+
+    Raises:
+        BadInput: an engine or the model is not known.
+    """
+    for name in run.engines:
+        if name not in ENGINES:
+            raise BadInput(f"No engine {name!r}: take {', '.join(ENGINES)}.")
+    if mode in ("live", "refresh"):
+        world = _refreshed(world, mode, policy, workers)
+    tape = CompletionTape(run.out / "completions")
+    chat, hosts = _model(world, run, tape)
+    results: list[Result] = []
+    with answering(world, "replay", model_hosts=hosts):
+        try:
+            gatherer = Simulator(world, RecordingsEngine())
+            tried = trials(world, gatherer, run.keep_twins, run.sample, run.seed)
+            for name in run.engines:
+                for result in measure(tried, name, _way(name, world, chat), workers):
+                    results.append(result)
+                    advance(len(tried) * len(run.engines))
+        finally:
+            tape.tidy()
+    return results
+
+
+def _model(
+    world: World, run: FidelityRun, tape: CompletionTape
+) -> tuple[ChatModel | None, list[str]]:
+    if set(run.engines) <= {"recordings"}:
+        return None, []
+    if run.model is None:
+        raise BadInput(
+            "The engines model and peers need a model: --model openai:NAME, or --model recorded "
+            "for answers that --out keeps."
+        )
+    return open_model(run.model, world, run.base_url, tape=tape)
+
+
+def _way(name: str, world: World, chat: ChatModel | None) -> Way:
+    if chat is None or name == "recordings":
+        return Simulator(world, RecordingsEngine()).reply
+    if name == "peers":
+        return PeersWay(chat).answer
+    engine: Engine = ModelEngine(chat)
+    return Simulator(world, engine).reply
+
+
+def _refreshed(world: World, mode: Mode, policy: LivePolicy | None, workers: int) -> World:
+    with answering(world, mode, policy):
+        if world.tape is not None:
+            for _ in world.tape.run(refresh_order(world), workers):
+                pass
+    return World(world.path)
