@@ -7,7 +7,7 @@ import typer
 
 from sandbox.errors import ToolReplayError
 from toolreplay import __version__
-from toolreplay.commands import dataset, demo, evaluate, probe, record, solve, world
+from toolreplay.commands import dataset, demo, evaluate, model, probe, record, solve, world
 
 app = typer.Typer(
     name="toolreplay",
@@ -59,3 +59,4 @@ app.command("dataset")(dataset.dataset)
 app.command("record")(record.record)
 app.command("probe")(probe.probe)
 app.add_typer(world.app, name="world")
+app.add_typer(model.app, name="model")

@@ -46,13 +46,10 @@ class Context:
         weights: the model.
         size: tokens that a prompt and its answer may have together.
         lanes: prompts that are kept.
-        threads: CPU threads.
         reuse: False to read every prompt whole.
     """
 
-    def __init__(
-        self, weights: Weights, size: int, lanes: int, threads: int, reuse: bool = True
-    ) -> None:
+    def __init__(self, weights: Weights, size: int, lanes: int, reuse: bool = True) -> None:
         self.size = size
         self.prefixes = PrefixCache(lanes, CHUNK, reuse)
         self.work = Work()
@@ -63,9 +60,8 @@ class Context:
         params.kv_unified = False
         params.swa_full = True
         params.n_batch = params.n_ubatch = CHUNK
-        params.n_threads = params.n_threads_batch = threads
         params.flash_attn_type = FLASH_ATTENTION_OFF
-        if weights.trained_context < size:
+        if 0 < weights.trained_context < size:
             params.rope_scaling_type = LINEAR_SCALING
             params.rope_freq_scale = weights.trained_context / size
         self._context: Any = llama.llama_init_from_model(weights.model, params)
@@ -79,6 +75,10 @@ class Context:
             llama.llama_set_adapters_lora(self._context, adapters, 1, (ctypes.c_float * 1)(1.0))
         self._memory = llama.llama_get_memory(self._context)
         self._batch = llama.llama_batch_init(CHUNK, 0, 1)
+
+    def take_threads(self, threads: int) -> None:
+        """Compute on so many threads from now on; what comes out does not depend on it."""
+        llama.llama_set_n_threads(self._context, threads, threads)
 
     def read(self, tokens: Sequence[int], owner: str) -> int:
         """Read a prompt, as far as it was not read before; gives its lane."""
@@ -129,14 +129,15 @@ class Context:
         if failed:
             raise ModelFailed(
                 f"llama.cpp could not read {len(tokens)} tokens at position {position} of "
-                f"{self._weights.path} (code {failed}): free some memory, or take a smaller context."
+                f"{self._weights.path} (code {failed}): free some memory, or take a "
+                f"smaller context."
             )
 
 
 def lane_bytes(weights: Weights, size: int) -> int:
     """Say how much memory one lane of a context takes, in bytes (16-bit keys and values)."""
     model = weights.model
-    about, kind = weights.about, weights.about.get("general.architecture", "")
+    about, kind = weights.about, weights.architecture
     heads = int(llama.llama_model_n_head_kv(model))
     head = int(llama.llama_model_n_embd(model)) // max(1, int(llama.llama_model_n_head(model)))
     keys = int(about.get(f"{kind}.attention.key_length", head))

@@ -143,7 +143,7 @@ class ModelInfo:
         path: where it lies.
         architecture: the family, as in `gemma3`.
         parameters: how many numbers it has.
-        quantisation: how they are stored, as llama.cpp describes it.
+        quantisation: how they are stored, as llama.cpp calls it.
         trained_context: tokens that it was trained on at once.
         template: whether it has a chat template.
         layout: the layout that conversations get by default.
@@ -173,8 +173,6 @@ def look_into(path: Path) -> ModelInfo:
     Raises:
         BadInput: llama.cpp cannot read it.
     """
-    import ctypes
-
     import llama_cpp as llama
 
     from sandbox.llama.layout import layout_for
@@ -182,14 +180,12 @@ def look_into(path: Path) -> ModelInfo:
 
     weights = Weights(path, vocabulary_only=True)
     try:
-        text = ctypes.create_string_buffer(256)
-        llama.llama_model_desc(weights.model, text, 256)
         return ModelInfo(
             path.stem,
             str(path),
-            weights.about.get("general.architecture", "unknown"),
+            weights.architecture,
             int(llama.llama_model_n_params(weights.model)),
-            text.value.decode(),
+            weights.quantisation,
             weights.trained_context,
             weights.template is not None,
             layout_for(weights, None).name,

@@ -56,7 +56,7 @@ def schema_grammar(schema: dict[str, Any], of: str = "the schema") -> str:
         BadInput: llama.cpp's converter does not know something in it.
     """
     try:
-        return json_schema_to_gbnf(json.dumps(schema))
+        return str(json_schema_to_gbnf(json.dumps(schema)))
     except Exception as error:
         raise BadInput(
             f"No grammar can be made of {of} ({type(error).__name__}: {error}). Use plain types, "

@@ -60,10 +60,10 @@ class Layout(Protocol):
 class Plain:
     """A line a turn, for base models, which have no layout of their own."""
 
-    name = "plain"
+    name: str = "plain"
     special = False
     call = CallFormat('Call: {"name": "', '", "arguments": ', answer="Answer: ")
-    stops = ("\nRequest:", "\nResult:", "\nCall:")
+    stops: tuple[str, ...] = ("\nRequest:", "\nResult:", "\nCall:")
 
     def prompt(self, messages: Sequence[Message], functions: Sequence[Function]) -> str:
         """Lay a conversation out as lines."""
@@ -89,10 +89,10 @@ class Plain:
 class ToolLlama:
     """ToolLLaMA's turns: a thought, an action, and the action's input."""
 
-    name = "toolllama"
+    name: str = "toolllama"
     special = False
     call = CallFormat("\nAction: ", "\nAction Input: ", thought_ends="\n")
-    stops = ("</s>", "\nUser:", "\nFunction:", "\nSystem:")
+    stops: tuple[str, ...] = ("</s>", "\nUser:", "\nFunction:", "\nSystem:")
 
     def prompt(self, messages: Sequence[Message], functions: Sequence[Function]) -> str:
         """Lay a conversation out as turns; the functions are told with the system's message."""
@@ -128,7 +128,7 @@ class Native:
         BadInput: the file has no template, or it cannot be rendered.
     """
 
-    name = "native"
+    name: str = "native"
     special = True
     stops: tuple[str, ...] = ()
 
@@ -191,7 +191,12 @@ class Native:
             return None
         opening, named, rest = after[len(before) :].partition(_NAME)
         middle, filled, _ = rest.partition("{")
-        if not named or not filled or not middle or not rest[len(middle) :].startswith(f'{{"{_NAME}'):
+        if (
+            not named
+            or not filled
+            or not middle
+            or not rest[len(middle) :].startswith(f'{{"{_NAME}')
+        ):
             return None
         marker = opening.strip().split("\n")[0]
         return CallFormat(opening, middle, marker or None)
@@ -227,7 +232,7 @@ class _Formatter(Jinja2ChatFormatter):
 
     @staticmethod
     def strftime_now(f: str) -> str:
-        return datetime(2024, 1, 1).strftime(f)  # noqa: DTZ001
+        return datetime(2024, 1, 1).strftime(f)
 
 
 def layout_for(weights: Weights, name: str | None) -> Layout:
@@ -237,7 +242,7 @@ def layout_for(weights: Weights, name: str | None) -> Layout:
         BadInput: there is no such layout, or the file has no template for it.
     """
     if name is None:
-        name = "native" if weights.template else "plain"
+        name: str = "native" if weights.template else "plain"
     if name == "native":
         return Native(weights)
     if name in LAYOUTS:

@@ -30,7 +30,7 @@ RESERVE = 256
 """Tokens beyond `max_tokens` that a prompt leaves free, for forced text and closing signs."""
 
 CACHE = 1 << 30
-"""Bytes that cached prompts may take."""
+"""Bytes that the cached prompts of a context may take."""
 
 MOST_LANES = 16
 """Prompts that a context keeps at most."""
@@ -76,7 +76,7 @@ class LlamaModel:
         workers: answers that are asked for at once.
         threads: CPU threads in all; by default all cores.
         reuse: False to read every prompt whole.
-        cache: bytes that cached prompts may take.
+        cache: bytes that a context's cached prompts may take.
 
     Raises:
         BadInput: a file cannot be loaded; says why.
@@ -97,17 +97,21 @@ class LlamaModel:
         self.files = tuple(file for file in (path, adapter) if file is not None)
         self._weights = Weights(path, adapter)
         self._layout = layout_for(self._weights, layout)
-        cores = threads or len(os.sched_getaffinity(0))
-        count = min(workers, cores)
-        lanes = cache // (lane_bytes(self._weights, size) * count)
-        lanes = min(max(lanes, 1), MOST_LANES)
-        self._contexts = [
-            Context(self._weights, size, lanes, max(1, cores // count), reuse) for _ in range(count)
-        ]
-        self._free = list(self._contexts)
+        self._cores = threads or len(os.sched_getaffinity(0))
+        self._size = size
+        self._reuse = reuse
+        self._lanes = min(max(cache // lane_bytes(self._weights, size), 1), MOST_LANES)
+        self._most = min(workers, self._cores)
+        self._contexts: list[Context] = []
+        self._free: list[Context] = []
         self._changed = threading.Condition()
         self._busy_since = 0.0
         self._busy_seconds = 0.0
+
+    def allow(self, workers: int) -> None:
+        """Make room for so many answers at once, at most one a core; never for fewer."""
+        with self._changed:
+            self._most = max(self._most, min(workers, self._cores))
 
     @property
     def layout(self) -> str:
@@ -203,8 +207,7 @@ class LlamaModel:
         owner: str,
         write: Callable[[Writing], Completion],
     ) -> Completion:
-        size = self._contexts[0].size
-        if len(tokens) + sampling.max_tokens + RESERVE > size:
+        if len(tokens) + sampling.max_tokens + RESERVE > self._size:
             return Completion(None, error_code=CONTEXT_FULL, prompt_tokens=len(tokens))
         if not tokens:
             raise BadInput(f"Nothing to ask {self.name}: the prompt is empty.")
@@ -223,11 +226,16 @@ class LlamaModel:
     def _context_for(self, tokens: list[int]) -> Iterator[Context]:
         """Take the free context that has read most of a prompt; wait where none is free."""
         with self._changed:
+            if not self._free and len(self._contexts) < self._most:
+                context = Context(self._weights, self._size, self._lanes, self._reuse)
+                self._contexts.append(context)
+                self._free.append(context)
             self._changed.wait_for(lambda: self._free)
             context = max(self._free, key=lambda c: c.prefixes.shared(tokens))
             if len(self._free) == len(self._contexts):
                 self._busy_since = perf_counter()
             self._free.remove(context)
+            context.take_threads(max(1, self._cores // self._most))
         try:
             yield context
         finally:
@@ -271,10 +279,9 @@ def _call(
         content, called = _think(writing, form, must_call, tell)
         if not called and not must_call:
             return Completion(content, error_code=0 if content else NOTHING_SAID)
-    elif not must_call and form.answer is not None:
-        if writing.one_of([form.opening, form.answer], "") == form.answer:
-            said = _say(writing, None, stops, _to(tell, "content")).strip()
-            return Completion(said or None, error_code=0 if said else NOTHING_SAID)
+    elif not must_call and _answers(writing, form):
+        said = _say(writing, None, stops, _to(tell, "content")).strip()
+        return Completion(said or None, error_code=0 if said else NOTHING_SAID)
     by_name = {function["name"]: function for function in functions}
     name = writing.one_of(list(by_name), form.middle[0])
     if tell is not None:
@@ -282,6 +289,12 @@ def _call(
     writing.force(form.middle[1:])
     arguments = writing.json(arguments_grammar(by_name[name]), _to(tell, "arguments"))
     return Completion(content, {"name": name, "arguments": arguments})
+
+
+def _answers(writing: Writing, form: CallFormat) -> bool:
+    """Let the model begin an answer in words or a call; says whether it is words."""
+    begun = [form.opening, *([form.answer] if form.answer else [])]
+    return writing.one_of(begun, "") == form.answer
 
 
 def _think(

@@ -93,9 +93,7 @@ def in_string(text: str) -> bool:
     return inside
 
 
-def _likeliest(
-    weights: NDArray[np.float32], guide: Guide | None, count: int
-) -> NDArray[np.int32]:
+def _likeliest(weights: NDArray[np.float32], guide: Guide | None, count: int) -> NDArray[np.int32]:
     """Give up to so many of the likeliest tokens that are allowed, the likeliest first.
 
     Fewer are given where the rest would have to be looked for among the least likely.

@@ -9,13 +9,18 @@ import llama_cpp as llama
 
 from sandbox.errors import BadInput
 
+_ERROR = 4
+"""llama.cpp's number of the log level for errors."""
+
 _complaints: list[str] = []
 
 
-@llama.llama_log_callback
-def _listen(level: int, text: bytes, _: Any) -> None:
-    if level >= llama.GGML_LOG_LEVEL_ERROR:
+def _hear(level: int, text: bytes, _: Any) -> None:
+    if level == _ERROR:
         _complaints.append(text.decode("utf-8", "replace").strip())
+
+
+_listen = llama.llama_log_callback(_hear)
 
 
 class Weights:
@@ -51,8 +56,9 @@ class Weights:
                 raise _unreadable(adapter)
         self.vocabulary: Any = llama.llama_model_get_vocab(self.model)
         self.vocabulary_size = int(llama.llama_vocab_n_tokens(self.vocabulary))
-        self.trained_context = int(llama.llama_model_n_ctx_train(self.model))
         self.about = self._read_about()
+        self.architecture = self.about.get("general.architecture", "unknown")
+        self.trained_context = int(self.about.get(f"{self.architecture}.context_length", 0))
 
     def tokens(self, text: str, opening: bool = False, special: bool = False) -> list[int]:
         """Turn text into tokens.
@@ -65,9 +71,7 @@ class Weights:
         raw = text.encode("utf-8", "replace")
         room = len(raw) + 2
         found = (llama.llama_token * room)()
-        count = llama.llama_tokenize(
-            self.vocabulary, raw, len(raw), found, room, opening, special
-        )
+        count = llama.llama_tokenize(self.vocabulary, raw, len(raw), found, room, opening, special)
         if count < 0:
             raise BadInput(f"{self.path} cannot put this text into tokens: {text[:80]!r}")
         return list(found[:count])
@@ -76,12 +80,10 @@ class Weights:
         """Give the bytes that a token stands for; none for a control token unless `special`."""
         size = 64
         while True:
-            buffer = (ctypes.c_char * size)()
-            count = llama.llama_token_to_piece(
-                self.vocabulary, token, buffer, size, 0, special
-            )
+            buffer = ctypes.create_string_buffer(size)
+            count = llama.llama_token_to_piece(self.vocabulary, token, buffer, size, 0, special)
             if count >= 0:
-                return bytes(buffer[:count])
+                return buffer.raw[:count]
             size = -count
 
     def is_end(self, token: int) -> bool:
@@ -122,6 +124,14 @@ class Weights:
             "in string": [token for token in (signs['"'],) if token is not None],
             "between": [token for token in between if token is not None],
         }
+
+    @property
+    def quantisation(self) -> str:
+        """How the numbers are stored, as llama.cpp calls it (`Q4_K_M`)."""
+        number = int(self.about.get("general.file_type", -1))
+        names = (name for name in dir(llama) if name.startswith("LLAMA_FTYPE_"))
+        found = next((name for name in names if getattr(llama, name) == number), "unknown")
+        return found.removeprefix("LLAMA_FTYPE_").removeprefix("MOSTLY_")
 
     @property
     def template(self) -> str | None:
