@@ -241,12 +241,11 @@ def layout_for(weights: Weights, name: str | None) -> Layout:
     Raises:
         BadInput: there is no such layout, or the file has no template for it.
     """
-    if name is None:
-        name: str = "native" if weights.template else "plain"
-    if name == "native":
+    chosen = name or ("native" if weights.template else "plain")
+    if chosen == "native":
         return Native(weights)
-    if name in LAYOUTS:
-        return Plain() if name == "plain" else ToolLlama()
+    if chosen in LAYOUTS:
+        return Plain() if chosen == "plain" else ToolLlama()
     raise BadInput(f"No layout {name!r}: take {', '.join(LAYOUTS)}.")
 
 

@@ -143,12 +143,7 @@ class LlamaModel:
             tell: told of the answer as it is written.
         """
         call = self._layout.call
-        text = self._layout.prompt(request.messages, request.functions)
-        if not request.functions:
-            text += call.answer or ""
-        elif must_call and call.thought_ends is None:
-            text += call.opening
-        tokens = self._weights.tokens(text, not self._layout.special, self._layout.special)
+        tokens = self.prompt(request, must_call)
 
         def write(writing: Writing) -> Completion:
             if request.functions:
@@ -174,10 +169,24 @@ class LlamaModel:
 
         return self._written(tokens, sampling, "", write)
 
-    def count(self, request: CompletionRequest) -> list[int]:
-        """Give the tokens of a request's prompt."""
-        text = self._layout.prompt(request.messages, request.functions)
-        return self._weights.tokens(text, not self._layout.special, self._layout.special)
+    def prompt(self, request: CompletionRequest, must_call: bool = True) -> list[int]:
+        """Give the tokens that a request is asked with."""
+        layout = self._layout
+        text = layout.prompt(request.messages, request.functions)
+        if not request.functions:
+            text += layout.call.answer or ""
+        elif must_call and layout.call.thought_ends is None:
+            text += layout.call.opening
+        return self._weights.tokens(text, not layout.special, layout.special)
+
+    def fits(self, tokens: Sequence[int], sampling: Sampling) -> bool:
+        """Whether a prompt leaves room for its answer."""
+        return len(tokens) + sampling.max_tokens + RESERVE <= self._size
+
+    @property
+    def lanes(self) -> int:
+        """How many prompts each context keeps."""
+        return self._lanes
 
     def speed(self) -> Speed:
         """Say what was done since the model was opened, and how fast."""
@@ -207,7 +216,7 @@ class LlamaModel:
         owner: str,
         write: Callable[[Writing], Completion],
     ) -> Completion:
-        if len(tokens) + sampling.max_tokens + RESERVE > self._size:
+        if not self.fits(tokens, sampling):
             return Completion(None, error_code=CONTEXT_FULL, prompt_tokens=len(tokens))
         if not tokens:
             raise BadInput(f"Nothing to ask {self.name}: the prompt is empty.")
