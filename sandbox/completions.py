@@ -1,4 +1,7 @@
-"""The tape of model calls: JSON Lines files below `completions/`, one per model."""
+"""The tape of model calls: JSON Lines files below `completions/`, one per model.
+
+`models.json` beside them says which files the names of local models stand for.
+"""
 
 import json
 import threading
@@ -10,7 +13,7 @@ from filelock import FileLock
 
 from sandbox.cassette import cut_unfinished_line, write_whole
 from sandbox.chat import Completion, CompletionRequest
-from sandbox.errors import CorruptTape
+from sandbox.errors import BadInput, CorruptTape
 from sandbox.names import folder_name
 
 _FIELDS = ("content", "function_call", "error_code", "prompt_tokens", "completion_tokens")
@@ -111,6 +114,29 @@ class CompletionTape:
                 file.write(record.to_line().encode("utf-8", "surrogatepass") + b"\n")
             self._keep(record)
             self._untidy.add(path)
+
+    def claim(self, model: str, hashes: list[str]) -> None:
+        """Note which files a model's name stands for here.
+
+        Args:
+            model: the name, made of the files' stems.
+            hashes: SHA-256 of each file.
+
+        Raises:
+            BadInput: the tape has answers of other files under that name.
+        """
+        with self._lock, self._alone():
+            path = self._folder / "models.json"
+            known = json.loads(path.read_bytes()) if path.exists() else {}
+            if known.get(model, hashes) != hashes:
+                raise BadInput(
+                    f"{self._folder} has answers of another file called {model} (its SHA-256 "
+                    f"begins with {known[model][0][:12]}, not {hashes[0][:12]}). Rename the file, "
+                    f"or delete those answers and their line in {path}."
+                )
+            if model not in known:
+                ordered = dict(sorted({**known, model: hashes}.items()))
+                write_whole(path, json.dumps(ordered, ensure_ascii=False, indent=1) + "\n")
 
     def tidy(self) -> None:
         """Sort the files that were appended to, with what other processes put there since."""

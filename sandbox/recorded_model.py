@@ -43,7 +43,8 @@ class RecordedModel:
         if not tape.models or (name is not None and name not in tape.models):
             raise BadInput(
                 f"No recorded completions of {name or 'any model'}: this world has those of "
-                f"{', '.join(tape.models) or 'none'}. Record some with --model openai:NAME."
+                f"{', '.join(tape.models) or 'none'}. Record some with --model openai:NAME or "
+                f"llama:FILE."
             )
         self._model = name or (tape.models[0] if len(tape.models) == 1 else None)
         self.name = self._model or "recorded"
@@ -62,7 +63,8 @@ class RecordedModel:
             raise UnrecordedCompletion(
                 f"Instruction {request.instruction}, model call {request.order + 1}: no completion "
                 f"of {model} is recorded for this prompt. Search with the settings that were "
-                f"recorded, or record it: toolreplay solve ... --model openai:{model}"
+                f"recorded, or record it with the model itself: toolreplay solve ... --model "
+                f"openai:{model} (or llama:{model})"
             )
         return recorded
 

@@ -12,6 +12,7 @@ from toolreplay.commands import (
     demo,
     evaluate,
     fidelity,
+    model,
     probe,
     record,
     simulate,
@@ -71,3 +72,4 @@ app.command("record")(record.record)
 app.command("simulate")(simulate.simulate)
 app.command("probe")(probe.probe)
 app.add_typer(world.app, name="world")
+app.add_typer(model.app, name="model")

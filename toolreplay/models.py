@@ -1,11 +1,19 @@
 """Models by their names, each behind the recorder of a world."""
 
+from functools import lru_cache
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
 from sandbox.chat import ChatModel
 from sandbox.completions import CompletionTape
 from sandbox.errors import BadInput
+from sandbox.llama.files import ModelSpec, sha256
 from sandbox.openai_model import ObservationRole, OpenAIModel
 from sandbox.recorded_model import RecordedModel, RecordingModel
 from sandbox.world import World
+
+if TYPE_CHECKING:
+    from sandbox.llama.model import LlamaModel
 
 
 def open_model(
@@ -14,15 +22,17 @@ def open_model(
     base_url: str | None,
     observation_role: ObservationRole = "tool",
     tape: CompletionTape | None = None,
+    workers: int = 1,
 ) -> tuple[ChatModel, list[str]]:
     """Open a model by its name.
 
     Args:
-        name: as on the command line.
+        name: `recorded`, `recorded:NAME`, `openai:NAME` or `llama:FILE[+ADAPTER][@LAYOUT]`.
         world: whose tape the model's answers are on.
-        base_url: the address of the model's server.
+        base_url: the address of the model's server, for `openai:NAME`.
         observation_role: how that server is sent observations.
         tape: another tape than the world's own.
+        workers: answers that are asked for at once.
 
     Returns:
         The model, and the hosts that it must reach.
@@ -37,4 +47,42 @@ def open_model(
     if kind == "openai" and rest:
         client = OpenAIModel(rest, base_url, observation_role)
         return RecordingModel(client, tape), [client.host]
-    raise BadInput(f"No model {name!r}: take recorded, recorded:NAME or openai:NAME.")
+    if kind == "llama" and rest:
+        local = open_local(rest, workers)
+        tape.claim(local.name, [sha256(file) for file in local.files])
+        return RecordingModel(local, tape), []
+    raise BadInput(f"No model {name!r}: take recorded, recorded:NAME, openai:NAME or llama:FILE.")
+
+
+def open_local(spec: str, workers: int = 1) -> "LlamaModel":
+    """Open a GGUF file in process, without a tape; it is loaded once, whoever asks it.
+
+    Args:
+        spec: `FILE[+ADAPTER][@LAYOUT]`, or the name of a model that was pulled.
+        workers: answers that are asked for at once.
+
+    Raises:
+        BadInput: there is no such file, or llama.cpp is not installed.
+    """
+    found = ModelSpec.parse(spec)
+    require_llama()
+    model = _loaded(found)
+    model.allow(workers)
+    return model
+
+
+def require_llama() -> None:
+    """Check that llama.cpp is installed.
+
+    Raises:
+        BadInput: it is not; says how to install it.
+    """
+    if find_spec("llama_cpp") is None:
+        raise BadInput('llama.cpp is not installed: pip install "toolreplay[local]"')
+
+
+@lru_cache(maxsize=4)
+def _loaded(spec: ModelSpec) -> "LlamaModel":
+    from sandbox.llama.model import LlamaModel
+
+    return LlamaModel(spec.path, spec.adapter, spec.layout)

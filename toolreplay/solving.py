@@ -56,7 +56,7 @@ def solve(
         queries: a query file, a folder of them, or several.
         world: answers API calls, and keeps the model's completions.
         out: the run directory.
-        model: `recorded`, `recorded:NAME` or `openai:NAME`.
+        model: `recorded`, `recorded:NAME`, `openai:NAME` or `llama:FILE[+ADAPTER][@LAYOUT]`.
         method: `dfsdt`, `dfs`, `react` or `react@N`; not used where `settings` are given.
         workers: instructions to solve at once.
         settings: limits and drawing; by default ToolBench's limits.
@@ -76,7 +76,7 @@ def solve(
         [Path(queries)] if isinstance(queries, str | Path) else list(queries)
     )
     chosen = settings or Settings(Method.parse(method, Limits()))
-    chat, hosts = open_model(model, world, base_url, observation_role)
+    chat, hosts = open_model(model, world, base_url, observation_role, workers=workers)
     with answering(world, mode, policy, hosts, simulator):
         try:
             yield from Run(Path(out), world, chat, chosen).solve(instructions, workers)

@@ -23,7 +23,7 @@ def solve(
     world: Annotated[Path, typer.Option(help="The world that answers API calls.")],
     out: Annotated[Path, typer.Option(help="The run directory; an unfinished run goes on.")],
     model: Annotated[
-        str, typer.Option(help="recorded, recorded:NAME or openai:NAME.")
+        str, typer.Option(help="recorded, recorded:NAME, openai:NAME or llama:FILE.")
     ] = "recorded",
     method: Annotated[str, typer.Option(help="dfsdt, dfs, react or react@N.")] = "dfsdt",
     workers: Workers = 1,
@@ -84,6 +84,8 @@ def solve(
           --method dfsdt --workers 4 --out runs/mine
       toolreplay solve queries.json --world worlds/mine --model openai:gpt-4o-mini \\
           --simulator openai:gpt-4o-mini --state --out runs/simulated
+      toolreplay solve queries.json --world worlds/mine --model llama:gemma-3-270m-q4_k_m \\
+          --max-calls 10 --max-tokens 80 --out runs/local
     """
     from sandbox.errors import BadInput
     from sandbox.policy import LivePolicy
@@ -128,8 +130,9 @@ def solve(
     if chosen_mode == "simulate":
         typer.echo(f"Unseen API calls are simulated by {answers}.", err=True)
     with progress_bar() as progress:
-        for _ in progress.track(solved, total=total, description="Searching"):
-            pass
+        task = progress.add_task("Searching", total=total)
+        for _ in solved:
+            progress.update(task, advance=1, description=_pace(model))
     typer.echo(f"{total} answers in {out}/answers. Judge them: toolreplay eval {out}")
     unrecorded = (out / "unrecorded.jsonl").read_text(encoding="utf-8").count("\n")
     if unrecorded:
@@ -137,3 +140,14 @@ def solve(
             f"{unrecorded} calls were not recorded. To record them where the APIs can be reached: "
             f"toolreplay record {world} --calls {out}/unrecorded.jsonl"
         )
+
+
+def _pace(model: str) -> str:
+    """Say what is going on, and how fast a model in process is."""
+    kind, _, spec = model.partition(":")
+    if kind != "llama":
+        return "Searching"
+    from toolreplay.models import open_local
+
+    speed = open_local(spec).speed()
+    return f"Searching, {speed.tokens_per_second:.0f} tokens/s"
