@@ -1,7 +1,7 @@
 """Grammars that hold a model to what may come next: a function's name, its arguments, a schema."""
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import llama_cpp as llama
 import numpy as np
@@ -59,7 +59,9 @@ def schema_grammar(schema: dict[str, Any], of: str = "the schema") -> str:
         BadInput: llama.cpp's converter does not know something in it.
     """
     try:
-        converter = _Converter(prop_order={}, allow_fetch=False, dotall=False, raw_pattern=False)
+        converter = cast(Any, _Converter)(
+            prop_order={}, allow_fetch=False, dotall=False, raw_pattern=False
+        )
         converter.visit(converter.resolve_refs(json.loads(json.dumps(schema)), "schema"), "")
         return str(converter.format_grammar()).replace(*_STRICTER_SIGN)
     except Exception as error:
@@ -99,7 +101,7 @@ def _literal(text: str) -> str:
     return f'"{text}"'
 
 
-class _Converter(SchemaConverter):  # type: ignore[misc]
+class _Converter(SchemaConverter):
     """llama-cpp-python's converter; its own literals forget to escape backslashes."""
 
     def _format_literal(self, literal: str) -> str:
