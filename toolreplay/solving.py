@@ -47,6 +47,7 @@ def solve(
     observation_role: ObservationRole = "tool",
     mode: Mode = "replay",
     policy: LivePolicy | None = None,
+    first: int | None = None,
 ) -> Iterator[Instruction]:
     """Solve instructions into a run directory; what is there already is not solved again.
 
@@ -62,6 +63,7 @@ def solve(
         observation_role: how that server is sent observations.
         mode: how API calls are answered; see `toolreplay.modes`.
         policy: how live calls are made.
+        first: solve only so many instructions, from the beginning.
 
     Yields:
         Each instruction, once its answer is on disk.
@@ -71,7 +73,7 @@ def solve(
     """
     instructions = read_queries(
         [Path(queries)] if isinstance(queries, str | Path) else list(queries)
-    )
+    )[:first]
     chosen = settings or Settings(Method.parse(method, Limits()))
     chat, hosts = open_model(model, world, base_url, observation_role, workers)
     with answering(world, mode, policy, hosts):

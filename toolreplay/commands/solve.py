@@ -18,6 +18,9 @@ def solve(
     ] = "recorded",
     method: Annotated[str, typer.Option(help="dfsdt, dfs, react or react@N.")] = "dfsdt",
     workers: Workers = 1,
+    first: Annotated[
+        int | None, typer.Option(min=1, help="Only so many instructions, from the beginning.")
+    ] = None,
     depth: Annotated[int, typer.Option(min=1, max=200, help="Nodes on a path.")] = 12,
     width: Annotated[int, typer.Option(min=1, help="Children per node.")] = 2,
     max_calls: Annotated[int, typer.Option(min=2, help="Model calls per instruction.")] = 200,
@@ -68,7 +71,7 @@ def solve(
       toolreplay solve queries.json --world worlds/mine --model openai:gpt-4o-mini \\
           --method dfsdt --workers 4 --out runs/mine
       toolreplay solve queries.json --world worlds/mine --model llama:gemma-3-270m-q4_k_m \\
-          --max-calls 10 --max-tokens 80 --out runs/local
+          --first 5 --max-calls 10 --max-tokens 80 --out runs/local
     """
     from sandbox.errors import BadInput
     from sandbox.policy import LivePolicy
@@ -90,7 +93,7 @@ def solve(
         strict,
         compress,
     )
-    total = len(read_queries(queries))
+    total = len(read_queries(queries)[:first])
     solved = solve_queries(
         queries,
         World(world),
@@ -102,6 +105,7 @@ def solve(
         observation_role="user" if observations_as == "user" else "tool",
         mode=read_mode(mode),
         policy=LivePolicy(key=key, via=via, hosts=frozenset(host) if host else None, budget=budget),
+        first=first,
     )
     with progress_bar() as progress:
         task = progress.add_task("Searching", total=total)
