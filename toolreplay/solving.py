@@ -49,6 +49,7 @@ def solve(
     mode: Mode = "simulate",
     policy: LivePolicy | None = None,
     simulator: Simulator | None = None,
+    first: int | None = None,
 ) -> Iterator[Instruction]:
     """Solve instructions into a run directory; what is there already is not solved again.
 
@@ -65,6 +66,7 @@ def solve(
         mode: how API calls are answered; see `toolreplay.modes`.
         policy: how live calls are made.
         simulator: answers unseen calls in `simulate`; by default the best that is installed.
+        first: solve only so many instructions, from the beginning.
 
     Yields:
         Each instruction, once its answer is on disk.
@@ -74,7 +76,7 @@ def solve(
     """
     instructions = read_queries(
         [Path(queries)] if isinstance(queries, str | Path) else list(queries)
-    )
+    )[:first]
     chosen = settings or Settings(Method.parse(method, Limits()))
     chat, hosts = open_model(model, world, base_url, observation_role, workers=workers)
     with answering(world, mode, policy, hosts, simulator):

@@ -1,11 +1,11 @@
 """Grammars that hold a model to what may come next: a function's name, its arguments, a schema."""
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import llama_cpp as llama
 import numpy as np
-from llama_cpp.llama_grammar import json_schema_to_gbnf
+from llama_cpp.llama_grammar import SchemaConverter
 from numpy.typing import NDArray
 
 from sandbox.errors import BadInput
@@ -13,6 +13,9 @@ from sandbox.llama.weights import Weights
 
 _ANNOTATIONS = frozenset({"description", "example_value", "default", "title", "examples"})
 """What a schema says to readers alone."""
+
+_STRICTER_SIGN = ('char ::= [^"\\\\]', 'char ::= [^"\\\\\\x00-\\x1F\\x7F]')
+"""What a string consists of: the converter lets bare line ends through, which JSON has not."""
 
 _CANDIDATES = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 """llama.cpp's layout of a token that may come next."""
@@ -56,7 +59,11 @@ def schema_grammar(schema: dict[str, Any], of: str = "the schema") -> str:
         BadInput: llama.cpp's converter does not know something in it.
     """
     try:
-        return str(json_schema_to_gbnf(json.dumps(schema)))
+        converter = cast(Any, _Converter)(
+            prop_order={}, allow_fetch=False, dotall=False, raw_pattern=False
+        )
+        converter.visit(converter.resolve_refs(json.loads(json.dumps(schema)), "schema"), "")
+        return str(converter.format_grammar()).replace(*_STRICTER_SIGN)
     except Exception as error:
         raise BadInput(
             f"No grammar can be made of {of} ({type(error).__name__}: {error}). Use plain types, "
@@ -71,6 +78,8 @@ def _plain(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     kept = {name: part for name, part in schema.items() if name not in _ANNOTATIONS}
+    if not kept.get("items", True):
+        del kept["items"]
     for name, part in kept.items():
         if name in ("items", "anyOf", "oneOf", "allOf", "additionalProperties"):
             kept[name] = _plain(part)
@@ -80,7 +89,23 @@ def _plain(schema: Any) -> Any:
 
 
 def _literal(text: str) -> str:
-    return json.dumps(text, ensure_ascii=True)
+    """Write a text as the grammar's notation has it."""
+    for sign, written in (
+        ("\\", "\\\\"),
+        ('"', '\\"'),
+        ("\n", "\\n"),
+        ("\r", "\\r"),
+        ("\t", "\\t"),
+    ):
+        text = text.replace(sign, written)
+    return f'"{text}"'
+
+
+class _Converter(SchemaConverter):
+    """llama-cpp-python's converter; its own literals forget to escape backslashes."""
+
+    def _format_literal(self, literal: str) -> str:
+        return _literal(literal)
 
 
 class Guide:

@@ -14,7 +14,7 @@ from sandbox.llama.weights import Weights
 DRAWN_FROM = 40
 """At a temperature above 0, the token is drawn from so many of the likeliest ones."""
 
-_WIDTHS = (1, 64, 2048)
+_WIDTHS = {1: (1, 64, 2048), DRAWN_FROM: (2048,)}
 """How many of the likeliest tokens are tried on the grammar, before all are."""
 
 
@@ -96,12 +96,10 @@ def in_string(text: str) -> bool:
 def _likeliest(weights: NDArray[np.float32], guide: Guide | None, count: int) -> NDArray[np.int32]:
     """Give up to so many of the likeliest tokens that are allowed, the likeliest first.
 
-    Fewer are given where the rest would have to be looked for among the least likely.
+    Fewer are given where the rest would have to be looked for beyond the likeliest 2,048.
     """
     found = np.zeros(0, np.int32)
-    for width in (*_WIDTHS, len(weights)):
-        if width < count:
-            continue
+    for width in (*_WIDTHS[count], len(weights)):
         tokens = _top(weights, width)
         found = tokens if guide is None else tokens[guide.allowed(tokens)]
         if len(found):

@@ -27,6 +27,9 @@ def solve(
     ] = "recorded",
     method: Annotated[str, typer.Option(help="dfsdt, dfs, react or react@N.")] = "dfsdt",
     workers: Workers = 1,
+    first: Annotated[
+        int | None, typer.Option(min=1, help="Only so many instructions, from the beginning.")
+    ] = None,
     depth: Annotated[int, typer.Option(min=1, max=200, help="Nodes on a path.")] = 12,
     width: Annotated[int, typer.Option(min=1, help="Children per node.")] = 2,
     max_calls: Annotated[int, typer.Option(min=2, help="Model calls per instruction.")] = 200,
@@ -85,7 +88,7 @@ def solve(
       toolreplay solve queries.json --world worlds/mine --model openai:gpt-4o-mini \\
           --simulator openai:gpt-4o-mini --state --out runs/simulated
       toolreplay solve queries.json --world worlds/mine --model llama:gemma-3-270m-q4_k_m \\
-          --max-calls 10 --max-tokens 80 --out runs/local
+          --first 5 --max-calls 10 --max-tokens 80 --out runs/local
     """
     from sandbox.errors import BadInput
     from sandbox.policy import LivePolicy
@@ -103,7 +106,7 @@ def solve(
     chosen_mode = read_mode(mode or ("replay" if strict else "simulate"))
     if strict and chosen_mode != "replay":
         raise BadInput(f"--strict replays: it does not go with --mode {mode}.")
-    total = len(read_queries(queries))
+    total = len(read_queries(queries)[:first])
     opened = World(world)
     answers = open_simulator(simulator, opened, state, simulator_url or base_url)
     limits = Limits(depth=depth, width=width, model_calls=max_calls)
@@ -126,6 +129,7 @@ def solve(
         mode=chosen_mode,
         simulator=answers,
         policy=LivePolicy(key=key, via=via, hosts=frozenset(host) if host else None, budget=budget),
+        first=first,
     )
     if chosen_mode == "simulate":
         typer.echo(f"Unseen API calls are simulated by {answers}.", err=True)
