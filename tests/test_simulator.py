@@ -18,9 +18,11 @@ from sandbox.errors import CorruptTape, UnrecordedCall
 from sandbox.recorded_model import RecordingModel
 from sandbox.response import StatusCode
 from sandbox.simulator import ModelEngine, RecordingsEngine, Simulator
+from sandbox.simulator.schema import conforms
 from sandbox.world import World
 from tests.api_server import api_server
 from tests.conftest import API_LIST, DEMO, answer, by_city, http_recording, make_world, put_on_tape
+from tests.model_server import model_server
 from tests.test_cli import toolreplay
 from toolreplay.simulators import open_simulator
 from toolreplay.solving import solve
@@ -299,6 +301,37 @@ def test_http_clients_are_answered_and_counted(cities: World) -> None:
     assert bad.status_code == 400
     assert "days" in bad.text
     assert seen.counts == {"simulated": 2, "recorded": 1}
+
+
+def test_a_models_server_is_reached_from_inside_an_interception(
+    cities: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with model_server() as server:
+        simulator = open_simulator("openai:m", cities, base_url=server.url)
+        with cities.simulating(simulator), cities.intercept() as seen:
+            told = httpx.get("https://weather-now.example/city/Osla").json()
+    assert told["temperature"] == 7
+    assert seen.counts == {"simulated": 1}
+    formats = [body["response_format"] for body in server.bodies]
+    assert [f["type"] for f in formats] == ["json_schema"] * 3
+    assert formats[0]["json_schema"]["schema"]["properties"]["city"] == {"const": "Osla"}
+
+
+def test_an_observation_that_was_cut_is_told_as_it_is(tmp_path: Path) -> None:
+    cut = '{"error": "", "response": "{\'days\': [1, 2...'
+    recording = replace(http_recording({"city": "Oslo"}, cut), status_code=0)
+    world = make_world(tmp_path / "w", [recording])
+    first = simulated(world, weather("Rome"))
+    assert first.observation() == cut
+    assert simulated(World(world.path), weather("Rome")) == first
+
+
+def test_a_schema_that_refers_elsewhere_is_never_fetched(tmp_path: Path) -> None:
+    with api_server() as server:
+        schema = {"type": "object", "properties": {"a": {"$ref": f"{server.url}/schema.json"}}}
+        assert not conforms({"a": 1}, schema)
+        assert not server.requests
 
 
 def test_the_plugin_simulates_and_says_so(pytester: pytest.Pytester, cities: World) -> None:

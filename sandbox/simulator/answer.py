@@ -27,7 +27,7 @@ class Answer:
         error: ToolBench's error text, where the answer is in ToolBench's protocol.
         code: ToolBench's status code, where the answer is in ToolBench's protocol; None for an
             HTTP answer.
-        whole: whether nothing was cut off.
+        whole: whether nothing was cut off; of a cut observation, the body is the text that is left.
     """
 
     status: int
@@ -53,7 +53,7 @@ class Answer:
     def recording(self, call: ApiCall, api: Api | None) -> Recording:
         """Give the answer as an HTTP interaction, so that it can be replayed like any other."""
         text = self.text
-        if self.code is not None:
+        if self.code is not None and self.whole:
             text = json.dumps({"error": self.error, "response": self.body}, ensure_ascii=False)
         is_json = self.code is not None or not isinstance(self.body, str)
         kind = "application/json" if is_json else "text/plain; charset=utf-8"

@@ -95,7 +95,7 @@ def refusal(question: Question, fault: Fault) -> Answer:
     Where the tool never refused anything, ToolBench's form is taken: code 0 with the fault in
     `error`, and an empty response.
     """
-    refused = (*question.refused, *(e for e in question.others if e.answer.refused))
+    refused = (*question.refused, *question.refused_elsewhere)
     for example in refused:
         for known in faults(example.api, example.arguments):
             told = json.dumps([example.answer.error, example.answer.body], ensure_ascii=False)

@@ -62,8 +62,13 @@ class Question:
 
     @property
     def refused(self) -> list[Example]:
-        """The recorded calls of the API that were refused."""
-        return [e for e in self.examples if e.answer.refused]
+        """The recorded calls of the API that were refused, and whose refusals are whole."""
+        return [e for e in self.examples if e.answer.refused and e.answer.whole]
+
+    @property
+    def refused_elsewhere(self) -> list[Example]:
+        """The recorded calls of the tool's other APIs that were refused, likewise."""
+        return [e for e in self.others if e.answer.refused and e.answer.whole]
 
 
 @dataclass(frozen=True)

@@ -29,11 +29,18 @@ class RecordingsEngine:
     def _built(self, question: Question) -> Answer:
         group = likely_group(question)
         if not group:
-            schema = given_schema(question.api)
-            return Answer(200, least_instance(schema) if schema else {})
+            return self._without_examples(question)
         template = nearest(question.arguments, group, 1)[0]
         found = quotes(template) if template.answer.refused else echoes(group)
         return fitted(template, question.arguments, found)
+
+    def _without_examples(self, question: Question) -> Answer:
+        """Answer by the document; where it tells nothing, by the nearest answer that was cut."""
+        schema = given_schema(question.api)
+        if schema is not None:
+            return Answer(200, least_instance(schema))
+        cut = nearest(question.arguments, question.examples, 1)
+        return cut[0].answer if cut else Answer(200, {})
 
 
 def likely_group(question: Question) -> list[Example]:
@@ -44,13 +51,13 @@ def likely_group(question: Question) -> list[Example]:
     fitting recordings, the refusals of the tool's other APIs stand in: a service words its refusals
     alike, and an API of a tool that refused everything will too.
     """
-    elsewhere = [e for e in question.others if e.answer.refused]
     answered = [e for e in (*question.examples, *question.others) if not e.answer.refused]
-    refused = question.refused or elsewhere
+    refused = question.refused or question.refused_elsewhere
     if unlike_answered(question.arguments, answered):
         return refused or question.answered
     if len(question.refused) > len(question.answered):
-        closest = nearest(question.arguments, question.examples, 1)[0]
+        whole = [*question.answered, *question.refused]
+        closest = nearest(question.arguments, whole, 1)[0]
         return question.refused if closest.answer.refused else question.answered
     return question.answered or (refused if question.refused or not answered else [])
 

@@ -7,6 +7,8 @@ from typing import Any
 from genson import SchemaBuilder
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
+from referencing import Registry
+from referencing.exceptions import Unresolvable
 
 from sandbox.tool import Api
 
@@ -52,8 +54,14 @@ def given_schema(api: Api) -> Schema | None:
 
 
 def conforms(value: Any, schema: Schema) -> bool:
-    """Tell whether a JSON value conforms to a schema."""
-    return Draft202012Validator(schema).is_valid(value)
+    """Tell whether a JSON value conforms to a schema; none does to one that lacks its parts.
+
+    References to other documents are never fetched.
+    """
+    try:
+        return Draft202012Validator(schema, registry=Registry()).is_valid(value)
+    except Unresolvable:
+        return False
 
 
 def _read(told: Any) -> Schema | None:

@@ -56,6 +56,7 @@ class Simulated:
             "body": answer.body,
             "error": answer.error,
             "status_code": answer.code,
+            "cut": None if answer.whole else True,
             "engine": self.reply.engine,
             "model": self.reply.model,
             "rule": self.rule,
@@ -74,7 +75,11 @@ class Simulated:
         try:
             said: dict[str, Any] = json.loads(line)
             answer = Answer(
-                int(said["status"]), said["body"], said.get("error", ""), said.get("status_code")
+                int(said["status"]),
+                said["body"],
+                said.get("error", ""),
+                said.get("status_code"),
+                not said.get("cut", False),
             )
             return cls(
                 said["key"],
