@@ -20,6 +20,8 @@ from sandbox.errors import CorruptTape
 from sandbox.names import folder_name, standardise
 from sandbox.response import ERROR_TEXTS, ApiResponse, Provenance, StatusCode, status_of_http
 
+_CODES = frozenset(int(code) for code in StatusCode)
+
 OBSERVATION_PROTOCOL = "observation"
 """Marks an interaction whose body is a recorded observation, not an API's own HTTP answer."""
 
@@ -116,7 +118,7 @@ class Recording:
         if not isinstance(about["arguments"], dict | str):
             raise ValueError("response.toolreplay.arguments is neither an object nor a text")
         code = about.get("status_code")
-        if code is not None and code not in StatusCode.__members__.values():
+        if code is not None and code not in _CODES:
             raise ValueError(f"response.toolreplay.status_code {code!r} is none of 0 to 12")
         status, body = response.get("status"), response.get("body")
         if not isinstance(status, dict) or not isinstance(status.get("code"), int):
@@ -201,10 +203,15 @@ def write_cassette(path: Path, category: str, tool: str, recordings: Iterable[Re
 
 def write_whole(path: Path, text: str) -> None:
     """Put a text into a file so that a reader sees the old file or the new one, never a part."""
+    write_bytes_whole(path, text.encode("utf-8", "surrogatepass"))
+
+
+def write_bytes_whole(path: Path, content: bytes) -> None:
+    """Put bytes into a file so that a reader sees the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with unfinished.open("w", encoding="utf-8", errors="surrogatepass", newline="\n") as file:
-        file.write(text)
+    with unfinished.open("wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     unfinished.replace(path)

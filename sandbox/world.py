@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sandbox.archive import Archive, open_archive
 from sandbox.call import KEY_RULE, ApiCall, call_line
 from sandbox.cassette import Recording
 from sandbox.catalogue import Catalogue
@@ -52,7 +53,12 @@ class World:
     @cached_property
     def store(self) -> Store:
         """The index of recorded responses."""
-        return Store(self.path, self.catalogue)
+        return Store(self.path, self.catalogue, self.archive)
+
+    @cached_property
+    def archive(self) -> Archive:
+        """Where the recordings are."""
+        return open_archive(self.path, self.about)
 
     @cached_property
     def completions(self) -> CompletionTape:
@@ -63,10 +69,11 @@ class World:
     def hash(self) -> str:
         """The world's identity: a hash over documents, instructions and recordings."""
         digest = hashlib.sha256(f"key rule {KEY_RULE}\n".encode())
-        for folder in ("tools", "instructions", "recorded"):
-            for path in sorted((self.path / folder).rglob("*.[jy][sa][om][nl]")):
-                content = hashlib.sha256(path.read_bytes()).hexdigest()
-                digest.update(f"{path.relative_to(self.path).as_posix()} {content}\n".encode())
+        folders = (self.path / name for name in ("tools", "instructions"))
+        files = [path for folder in folders for path in sorted(folder.rglob("*.json"))]
+        for path in [*files, *self.archive.files()]:
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest.update(f"{path.relative_to(self.path).as_posix()} {content}\n".encode())
         return digest.hexdigest()
 
     @contextmanager
