@@ -142,16 +142,15 @@ class Shards:
 
     def entries(self, file: Path) -> Iterator[Entry]:
         """See `Archive`."""
-        number = 0
+        number = 1
         try:
             with gzip.open(file) as lines:
-                for number, raw in enumerate(lines, start=1):
+                for raw in lines:
                     line = raw.decode("utf-8", "surrogatepass").removesuffix("\n")
                     yield Recording.from_line(line), line
-        except ValueError as error:
+                    number += 1
+        except (ValueError, OSError, EOFError, zlib.error) as error:
             raise _corrupt(file, number, str(error)) from error
-        except (OSError, EOFError, zlib.error) as error:
-            raise _corrupt(file, number + 1, str(error)) from error
 
     def replaces(self, file: Path) -> bool:
         """See `Archive`."""

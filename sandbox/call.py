@@ -17,6 +17,8 @@ KEY_RULE = 1
 NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 """A number as JSON writes it."""
 
+_canonical_text = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+
 
 @dataclass(frozen=True)
 class ApiCall:
@@ -99,7 +101,7 @@ def call_key(call: ApiCall, document: Api | None) -> str:
         "rule": KEY_RULE,
         "tool": standardise(call.tool),
     }
-    text = json.dumps(canonical, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    text = _canonical_text(canonical)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -20,6 +20,7 @@ from sandbox.errors import CorruptTape
 from sandbox.names import folder_name, standardise
 from sandbox.response import ERROR_TEXTS, ApiResponse, Provenance, StatusCode, status_of_http
 
+_line = json.JSONEncoder(ensure_ascii=False).encode
 _CODES = frozenset(int(code) for code in StatusCode)
 
 OBSERVATION_PROTOCOL = "observation"
@@ -77,9 +78,7 @@ class Recording:
             body = {"base64": base64.b64encode(raw).decode("ascii")}
             interaction["response"] = {**interaction["response"], "body": body}
         place = {"category": self.call.category, "tool": self.call.tool}
-        return json.dumps(
-            {**place, "transient": self.transient, "interaction": interaction}, ensure_ascii=False
-        )
+        return _line({**place, "transient": self.transient, "interaction": interaction})
 
     @classmethod
     def from_line(cls, line: str) -> "Recording":

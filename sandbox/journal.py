@@ -37,7 +37,6 @@ def recording_alone(world: Path) -> Iterator[None]:
         lock.release()
 
 
-
 class Journal:
     """The journal of one world."""
 
@@ -87,4 +86,3 @@ class Journal:
                 f"{self.path}, line {number}: {error}. Nothing was changed. Delete the line and "
                 f"record its call again."
             ) from error
-

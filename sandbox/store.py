@@ -104,6 +104,11 @@ class Store:
         """Close the database."""
         self._db.conn.close()
 
+    def apis(self) -> list[ApiCall]:
+        """List the APIs that have recordings, each as a call without arguments."""
+        rows = self._rows("select category, tool, api from apis order by id", [])
+        return [ApiCall(category, tool, api, "") for category, tool, api in rows]
+
     def all_lines(self) -> Iterator[str]:
         """Give the lines of all recordings that count, in the order in which they are filed."""
         last = 0
@@ -117,16 +122,24 @@ class Store:
         """Note that the files are about to change: until `note_sources`, the index is outdated."""
         with self._lock, self._db.conn:
             self._db.conn.execute("delete from sources")
+            if not self._db.conn.execute("select 1 from recordings").fetchone():
+                self._db.conn.execute("drop index recordings_key")
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Index recordings that are being filed; they are on disk after `commit`."""
+        with self._lock:
+            self._add(self._db, entries)
+
+    def commit(self) -> None:
+        """Bring what was added to disk."""
+        with self._lock:
+            self._db.conn.commit()
 
     def note_sources(self) -> None:
         """Note that the index was made from the files as they are now."""
         with self._lock, self._db.conn:
+            _index(self._db)
             self._note(self._db, self._sources())
-
-    def add(self, entries: Iterable[Entry]) -> None:
-        """Index recordings that are being filed; see `forget_sources`."""
-        with self._lock, self._db.conn:
-            self._add(self._db, entries)
 
     def _rows(self, query: str, arguments: list[Any]) -> list[Any]:
         try:
@@ -231,7 +244,9 @@ class Store:
 
     def _replace(self, db: sqlite_utils.Database, entries: Iterable[Entry]) -> None:
         """Index recordings in the place of the earlier ones of the same calls; the last counts."""
-        last = {self._catalogue.key(recording.call): (recording, line) for recording, line in entries}
+        last = {
+            self._catalogue.key(recording.call): (recording, line) for recording, line in entries
+        }
         if last:
             _index(db)
             db.conn.executemany("delete from recordings where key = ?", ([key] for key in last))
@@ -250,13 +265,16 @@ class Store:
         place = (call.category, call.tool, call.api)
         if place not in self._api_ids:
             tool, api = standardise(call.tool), standardise(call.api)
-            found = db.conn.execute(
-                "select id from apis where category = ? and tool = ? and api = ?", place
-            ).fetchone() or db.conn.execute(
-                "insert into apis (category, tool, tool_name, api, api_name) "
-                "values (?, ?, ?, ?, ?) returning id",
-                (call.category, call.tool, tool, call.api, api),
-            ).fetchone()
+            found = (
+                db.conn.execute(
+                    "select id from apis where category = ? and tool = ? and api = ?", place
+                ).fetchone()
+                or db.conn.execute(
+                    "insert into apis (category, tool, tool_name, api, api_name) "
+                    "values (?, ?, ?, ?, ?) returning id",
+                    (call.category, call.tool, tool, call.api, api),
+                ).fetchone()
+            )
             self._api_ids[place] = found[0]
         return self._api_ids[place]
 
