@@ -57,7 +57,7 @@ class Recording:
             body = json.loads(text)
         except ValueError:
             body = text
-        code = status_of_http(self.response["status"]["code"], body)
+        code = status_of_http(self.response["status"]["code"], text, body)
         return ApiResponse(body, ERROR_TEXTS.get(code, ""), code, provenance)
 
     def to_interaction(self) -> dict[str, Any]:
