@@ -7,6 +7,7 @@ changes nothing, so a journal that a killed process left is simply filed by the 
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -41,8 +42,8 @@ class Journal:
     """The journal of one world."""
 
     def __init__(self, world: Path) -> None:
-        self._world = world
         self.path = world / RECORDED / "journal.jsonl"
+        self._open: FileIO | None = None
 
     def read(self) -> list[Recording]:
         """Read what is not filed yet; a last line without its end was never acknowledged.
@@ -57,9 +58,12 @@ class Journal:
 
     def append(self, recording: Recording) -> None:
         """Write a recording down; it outlives the process when this returns."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab") as file:
-            file.write(recording.to_line().encode("utf-8", "surrogatepass") + b"\n")
+        if self._open is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._open = FileIO(self.path, "a")
+        line = memoryview(recording.to_line().encode("utf-8", "surrogatepass") + b"\n")
+        while line:
+            line = line[self._open.write(line) :]
 
     def mend(self) -> None:
         """Cut off a last line that was not finished, so that lines can be appended again."""
@@ -76,6 +80,9 @@ class Journal:
             CorruptTape: a complete line is no recording; names it.
         """
         archive.file([(key_of(r.call), r) for r in self.read()], key_of)
+        if self._open is not None:
+            self._open.close()
+            self._open = None
         self.path.unlink(missing_ok=True)
 
     def _recording(self, number: int, line: str) -> Recording:

@@ -441,4 +441,9 @@ def _sketch_api(name: str, method: str, path: str, exchanges: list[Exchange]) ->
     )
     if kinds in (["json"], ["form"]):
         api.request_body = kinds[0]
+        in_query = {name for e in exchanges for name in fields(urlsplit(e.request["uri"]).query)}
+        in_query -= {name for e in exchanges for name in e.body_arguments}
+        for parameter in api.parameters:
+            if parameter.name in in_query:
+                parameter.location = "query"
     return api
