@@ -141,13 +141,16 @@ class World:
 
     def unrecorded(self, call: ApiCall) -> UnrecordedCall:
         """Say that no recording answers a call, which ones come near, and how to record it."""
+        return UnrecordedCall(lambda: self._how_to_record(call))
+
+    def _how_to_record(self, call: ApiCall) -> str:
         near = [f"  {call}" for call in self.store.nearest(call)]
         nearest = "\n".join(
             ["Nearest recorded calls:", *near] if near else ["Nothing is recorded of this tool."]
         )
         line = json.dumps(call_line(call), ensure_ascii=False, sort_keys=True)
         command = f"echo {shlex.quote(line)} | toolreplay record {self.path} --calls -"
-        return UnrecordedCall(f"Not recorded: {call}\n{nearest}\nTo record it:\n  {command}")
+        return f"Not recorded: {call}\n{nearest}\nTo record it:\n  {command}"
 
     def document(self, call: ApiCall) -> tuple[Tool, Api]:
         """Find the documents that a call needs to be made.

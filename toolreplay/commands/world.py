@@ -153,3 +153,18 @@ def verify_world(
         typer.echo(f"{len(problems)} problems, {left} left." if problems else "All is well.")
     if left:
         raise typer.Exit(1)
+
+
+@app.command("compact")
+def compact_world(world: Annotated[Path, typer.Argument(help="The world.")]) -> None:
+    """Put a world's shards into one, without the recordings that later ones replaced.
+
+    \b
+    Examples:
+      toolreplay world compact worlds/stable
+    """
+    from sandbox.compact import compact
+    from sandbox.world import World
+
+    before, now = compact(World(world))
+    typer.echo(f"{before:,} bytes of shards before, {now:,} now.")
