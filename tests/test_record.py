@@ -69,6 +69,20 @@ SHOP = {
             "required_parameters": [{"name": "user", "type": "STRING"}],
         },
         {
+            "name": "Comment",
+            "url": "https://shop.example/items/{id}/comments?lang=en",
+            "method": "POST",
+            "request_body": "json",
+            "required_parameters": [
+                {"name": "id", "type": "NUMBER"},
+                {"name": "text", "type": "STRING"},
+            ],
+            "optional_parameters": [
+                {"name": "lang", "type": "STRING"},
+                {"name": "dry", "type": "BOOLEAN", "in": "query"},
+            ],
+        },
+        {
             "name": "Secret path",
             "url": "https://shop.example/{api_key}/orders",
             "request_body": "json",
@@ -136,6 +150,20 @@ def shop_cassette(world: World, transient: bool = False) -> Path:
             '{"items":[1,2],"gift":true}',
         ),
         ("Login", {"user": "a b"}, "POST", "https://shop.example/login", "user=a+b"),
+        (
+            "Comment",
+            {"id": 3, "lang": "fi", "dry": True, "text": "Fine.", "more": 1},
+            "POST",
+            "https://shop.example/items/3/comments?lang=fi&dry=true",
+            '{"text":"Fine.","more":1}',
+        ),
+        (
+            "Comment",
+            {"id": 3, "text": "Fine."},
+            "POST",
+            "https://shop.example/items/3/comments?lang=en",
+            '{"text":"Fine."}',
+        ),
     ],
 )
 def test_arguments_go_where_the_document_says(
@@ -303,11 +331,69 @@ def test_only_allowed_hosts_are_called(shop: World, server: ApiServer) -> None:
     assert not server.requests
 
 
-def test_redirects_are_recorded_and_not_followed(shop: World, server: ApiServer) -> None:
-    server.answers["/items/1"] = (302, {"go": "elsewhere"})
-    outcomes, _ = record(shop, server, [item(1)])
-    assert outcomes[0].response.body == {"go": "elsewhere"}
-    assert len(server.requests) == 1
+@pytest.fixture
+def local_shop(tmp_path: Path, server: ApiServer) -> World:
+    """A world whose documents name the server's own address."""
+    text = json.dumps({**SHOP, "host": "127.0.0.1"}).replace("https://shop.example", server.url)
+    document = tmp_path / "local" / "tools" / "Commerce" / "shop.json"
+    document.parent.mkdir(parents=True)
+    document.write_text(text)
+    return create_world(tmp_path / "local", "local", "made by a test")
+
+
+def test_a_redirect_to_an_allowed_host_is_followed(local_shop: World, server: ApiServer) -> None:
+    server.answers["/items/1"] = (301, "/moved/1?lang=fi")
+    server.answers["/moved/1"] = (302, f"{server.url}/items/2")
+    outcomes, _ = record(local_shop, server, [item(1)], via=None)
+    assert outcomes[0].response.body == {"ok": "/items/2"}
+    assert [path for _, path, _, _ in server.requests] == [
+        "/items/1",
+        "/moved/1?lang=fi",
+        "/items/2",
+    ]
+    with network_shut(), vcr.use_cassette(str(shop_cassette(local_shop)), record_mode="none"):
+        assert httpx.get(f"{server.url}/items/1").json() == {"ok": "/items/2"}
+
+
+@pytest.mark.parametrize(("status", "then"), [(303, ("GET", "")), (307, ("POST", "same"))])
+def test_a_redirected_body_travels_where_the_status_says(
+    local_shop: World, server: ApiServer, status: int, then: tuple[str, str]
+) -> None:
+    server.answers["/orders"] = (status, "/later")
+    order = ApiCall("Commerce", "Shop", "Order", {"items": [1], "gift": True})
+    outcomes, _ = record(local_shop, server, [order], via=None)
+    assert outcomes[0].response.body == {"ok": "/later"}
+    (_, _, _, sent), (method, _, _, again) = server.requests
+    assert (method, again) == (then[0], then[1] and sent)
+
+
+@pytest.mark.parametrize("hosts", [None, frozenset({"127.0.0.1", "other.example"})])
+def test_a_redirect_to_another_host_is_the_answer(
+    local_shop: World, server: ApiServer, hosts: frozenset[str] | None
+) -> None:
+    with api_server() as elsewhere:
+        target = elsewhere.url.replace("127.0.0.1", "localhost") + "/take/your/key"
+        server.answers["/items/1"] = (302, "/moved/1")
+        server.answers["/moved/1"] = (307, target)
+        outcomes, _ = record(local_shop, server, [item(1)], via=None, hosts=hosts)
+        assert not elsewhere.requests
+    assert outcomes[0].recording.response["status"]["code"] == 307
+    assert outcomes[0].recording.response["headers"]["location"] == [target]
+
+
+def test_a_redirect_is_followed_by_documented_host_where_all_are_reached_at_one_address(
+    shop: World, server: ApiServer
+) -> None:
+    server.answers["/items/1"] = (302, "https://shop.example/items/2")
+    outcomes, _ = record(shop, server, [item(1)], hosts=frozenset({"shop.example"}))
+    assert outcomes[0].response.body == {"ok": "/items/2"}
+
+
+def test_redirects_in_a_circle_end(local_shop: World, server: ApiServer) -> None:
+    server.answers["/items/1"] = (302, "/items/1")
+    outcomes, _ = record(local_shop, server, [item(1)], via=None)
+    assert outcomes[0].recording.response["status"]["code"] == 302
+    assert len(server.requests) == 6
 
 
 def test_a_budget_ends_the_recording_and_keeps_what_was_made(

@@ -125,7 +125,7 @@ def read_input(text: str) -> Arguments:
     if value is None:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", SyntaxWarning)
+                warnings.simplefilter("ignore")
                 value = _plain(ast.literal_eval(text.strip()))
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             return text
