@@ -219,8 +219,13 @@ class Tree:
             yield RecordedCompletion(self.model, "", self.instruction, order, _completion(step))
 
     def recordings(self) -> Iterator[Recording]:
-        """Give the API calls in the order in which they were made, with what came back."""
-        entries = {function["name"]: _entry_of(function) for function in self.functions}
+        """Give the API calls in the order in which they were made, with what came back.
+
+        Of functions that share a name, the first is called, as in ToolBench.
+        """
+        entries: dict[str, Json] = {}
+        for function in self.functions:
+            entries.setdefault(function["name"], _entry_of(function))
         for step in _steps(self.root):
             if step[-1]["node_type"] == "Action Input" and not _is_plain_finish(step):
                 yield self._recording(entries, step[-2]["description"], step[-1])
