@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.archive import Archive, open_archive
 from sandbox.call import KEY_RULE, ApiCall, call_line
-from sandbox.cassette import Recording
+from sandbox.cassette import Recording, cassettes, read_cassette
 from sandbox.catalogue import Catalogue
 from sandbox.completions import CompletionTape
 from sandbox.errors import BadInput, UnrecordedCall
@@ -34,14 +34,16 @@ class World:
 
     Args:
         path: the directory.
+        failures: answer a call of which only a passing failure is recorded with that failure.
 
     Raises:
         BadInput: there is no world at that path, or one of a newer format.
         CorruptTape: a cassette, the completions or the index is damaged.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, failures: bool = False) -> None:
         self.path = Path(path)
+        self._replays_failures = failures
         self.about = _read_about(self.path)
         self.tape: Tape | None = None
 
@@ -61,6 +63,15 @@ class World:
         return open_archive(self.path, self.about)
 
     @cached_property
+    def failures(self) -> dict[str, list[Recording]]:
+        """The passing failures that may answer, by the keys of their calls."""
+        found: dict[str, list[Recording]] = {}
+        for path in cassettes(self.path, transient=True) if self._replays_failures else []:
+            for recording in read_cassette(path):
+                found.setdefault(self.key(recording.call), []).append(recording)
+        return found
+
+    @cached_property
     def completions(self) -> CompletionTape:
         """The tape of model calls."""
         return CompletionTape(self.path / "completions")
@@ -71,7 +82,8 @@ class World:
         digest = hashlib.sha256(f"key rule {KEY_RULE}\n".encode())
         folders = (self.path / name for name in ("tools", "instructions"))
         files = [path for folder in folders for path in sorted(folder.rglob("*.json"))]
-        for path in [*files, *self.archive.files()]:
+        failures = cassettes(self.path, transient=True) if self._replays_failures else []
+        for path in [*files, *self.archive.files(), *failures]:
             content = hashlib.sha256(path.read_bytes()).hexdigest()
             digest.update(f"{path.relative_to(self.path).as_posix()} {content}\n".encode())
         return digest.hexdigest()
@@ -190,8 +202,10 @@ class Session:
         for recording in self._world.store.of_api(call.tool, call.api):
             yield recording.api_response()
 
-    def _is_documented(self, call: ApiCall) -> bool:
-        return self._world.catalogue.find(call.tool, call.api, call.category) is not None
+    def _can_be_made(self, call: ApiCall) -> bool:
+        """Tell whether there is something to send: arguments of an API that has a document."""
+        documented = self._world.catalogue.find(call.tool, call.api, call.category)
+        return documented is not None and isinstance(call.arguments, dict)
 
     def recordings(self, call: ApiCall) -> list[Recording]:
         """Give all recordings that may answer a call, without counting it as made."""
@@ -206,9 +220,10 @@ class Session:
         tape = self._world.tape
         key = self._world.key(call)
         recordings = self._world.store.find(key, self._instruction)
-        if tape is not None and (tape.refresh or not recordings) and self._is_documented(call):
+        if tape is not None and (tape.refresh or not recordings) and self._can_be_made(call):
             outcome = tape.call(call)
             return outcome.recording, outcome.provenance
+        recordings = recordings or self._world.failures.get(key, [])
         if not recordings:
             raise self._world.unrecorded(call)
         made = self._made[key]

@@ -679,6 +679,16 @@ def test_the_short_way_to_read_a_tool_input_gives_the_same(
         assert read_input(text) == read
 
 
+def test_keys_in_a_cache_are_taken_out_and_its_calls_are_found(tmp_path: Path) -> None:
+    given = {"q": TOKEN, "api_key": "mine"}
+    cache_file(tmp_path, "C", "t", "a", {str(given): {"error": "", "response": f"you: {TOKEN}"}})
+    import_stabletoolbench(tmp_path / "tool_response_cache", tmp_path / "world")
+    for content in files(tmp_path / "world").values():
+        assert TOKEN.encode() not in content
+        assert b"mine" not in content
+    assert "REDACTED" in World(tmp_path / "world").call(ApiCall("C", "t", "a", given)).observation()
+
+
 def test_an_empty_cache_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="tool_response_cache"):
         import_stabletoolbench(tmp_path, tmp_path / "world")

@@ -254,6 +254,18 @@ def test_a_lasting_failure_is_kept_apart_and_refreshed_first(
     assert World(shop.path).call(item(9)).body == {"ok": "/items/9"}
 
 
+def test_a_passing_failure_is_replayed_where_asked_for(shop: World, server: ApiServer) -> None:
+    server.faults["/items/9"] = [503]
+    record(shop, server, [item(1), item(9)], retries=0)
+    asked = World(shop.path, failures=True)
+    assert asked.call(item(9)).status_code == 6
+    assert asked.call(item(1)).status_code == 0
+    assert asked.hash != World(shop.path).hash
+    client = LiveClient(LivePolicy(via=server.url))
+    with asked.recording(client):
+        assert asked.call(item(9)).provenance == "live"
+
+
 def test_a_failure_never_replaces_an_answer(shop: World, server: ApiServer) -> None:
     record(shop, server, [item(1)])
     before = shop_cassette(shop).read_text()
@@ -312,6 +324,17 @@ def test_secrets_never_reach_the_tape_and_do_not_break_replay(
         assert secret.encode() not in stored
     replayed = World(shop.path).call(item(1, api_key="somebody-else's"))
     assert replayed.body == {"your key": "REDACTED", "n": 1}
+
+
+def test_a_key_in_any_argument_is_taken_out_on_both_sides(shop: World, server: ApiServer) -> None:
+    asked = item(1, lang=f"fi {KEY}")
+    record(shop, server, [asked])
+    assert KEY.encode() not in shop_cassette(shop).read_bytes()
+    assert KEY not in str(asked)
+    assert World(shop.path).call(asked).status_code == 0
+    assert World(shop.path).call(item(1, lang=f"fi {KEY.replace('0', '1')}")).status_code == 0
+    outcomes, _ = record(shop, server, [asked])
+    assert [outcome.result for outcome in outcomes] == ["kept"]
 
 
 def test_secrets_in_path_body_and_echo_are_taken_out(shop: World, server: ApiServer) -> None:
@@ -497,7 +520,16 @@ def test_the_command_line_records_and_reports_drift(shop: World, server: ApiServ
 def test_a_search_records_what_is_new_and_then_runs_offline(
     shop: World, server: ApiServer, tmp_path: Path
 ) -> None:
-    put_on_tape(shop, "s/1", [call("item_for_shop", {"is_id": 5}), answer("It is there."), GIVE_UP])
+    put_on_tape(
+        shop,
+        "s/1",
+        [
+            call("item_for_shop", {"is_id": 5}),
+            call("item_for_shop", "{broken"),
+            answer("It is there."),
+            GIVE_UP,
+        ],
+    )
     api_list = [{"category_name": "Commerce", "tool_name": "Shop", "api_name": "Item"}]
     queries = tmp_path / "s.json"
     queries.write_text(json.dumps([{"query": "?", "query_id": 1, "api_list": api_list}]))
@@ -507,4 +539,5 @@ def test_a_search_records_what_is_new_and_then_runs_offline(
         list(solve(queries, World(shop.path), out, mode=mode, policy=policy))  # type: ignore[arg-type]
         content = json.loads((out / "answers/s/1_DFS_woFilter_w2.json").read_text())
         assert next(steps(content))[1]["provenance"] == provenance
+        assert "Tool input parse error" in json.dumps(content["tree"])
     assert server.seen == {"/items/5": 2}

@@ -23,6 +23,7 @@ from sandbox.importers.sketch import sketch_parameters
 from sandbox.importers.toolbench import UNKNOWN_URL
 from sandbox.names import function_name, standardise
 from sandbox.response import ERROR_TEXTS
+from sandbox.secrets import Redactor
 from sandbox.tool import Api, Tool
 
 _CODES = {text: int(code) for code, text in ERROR_TEXTS.items()}
@@ -30,6 +31,7 @@ _CODES = {text: int(code) for code, text in ERROR_TEXTS.items()}
 _NOT_JSON_IN_PYTHON = re.compile(r'["\\]|true|false|null|NaN|Infinity')
 """What Python writes in another way than JSON, or does not know."""
 
+_redactor = Redactor()
 _ascii = json.JSONEncoder().encode
 _readable = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -105,7 +107,7 @@ def _entries(path: Path, imported: Imported) -> Iterator[tuple[Arguments, dict[s
     wrong = 0
     for key, value in content.items():
         if isinstance(value, dict) and "response" in value:
-            yield read_input(key), value
+            yield _redactor.value(read_input(key)), value
         else:
             wrong += 1
     if wrong:
@@ -204,7 +206,7 @@ def _recordings(
         }
         observation = _readable({"error": error, "response": value["response"]})
         response = {
-            "body": {"string": _encodable(observation)},
+            "body": {"string": _encodable(_redactor.text(observation))},
             "headers": {"content-type": ["application/json"]},
             "status": {"code": 200, "message": "OK"},
         }

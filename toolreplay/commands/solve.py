@@ -51,6 +51,9 @@ def solve(
     mode: Annotated[
         str, typer.Option(help="replay, live (record what is new) or refresh (record all).")
     ] = "replay",
+    failures: Annotated[
+        bool, typer.Option(help="Replay passing failures where nothing else is recorded.")
+    ] = False,
     key: Key = None,
     via: Via = None,
     host: Host = None,
@@ -91,7 +94,7 @@ def solve(
     total = len(read_queries(queries))
     solved = solve_queries(
         queries,
-        World(world),
+        World(world, failures),
         out,
         model,
         workers=workers,
