@@ -12,9 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 import vcr
+from rich.console import Console
 
 from sandbox.call import ApiCall, call_line
 from sandbox.cassette import cassette_path, read_cassette
+from sandbox.drift import by_api
 from sandbox.errors import BadInput, NetworkRefused
 from sandbox.live import LiveClient
 from sandbox.network import network_shut
@@ -27,6 +29,7 @@ from solver.run import steps
 from tests.api_server import ApiServer, api_server
 from tests.conftest import GIVE_UP, answer, call, put_on_tape
 from toolreplay.solving import solve
+from toolreplay.tables import drift_table
 
 KEY = "0123456789msh0123456789abcdep012345jsn0123456789ab"
 
@@ -304,6 +307,25 @@ def test_drift_is_told_by_field_and_only_its_entry_changes(shop: World, server: 
     after = shop_cassette(shop).read_text().splitlines()
     assert len([line for line in after if line not in before]) == 1
     assert World(shop.path).call(item(2)).body["name"] == "mug"
+
+
+def test_drift_is_gathered_by_api(shop: World, server: ApiServer) -> None:
+    shelf = ApiCall("Commerce", "Shop", "Shelf", {"name": "a"})
+    calls = [item(1), item(2), item(3), shelf]
+    record(shop, server, calls)
+    server.answers["/items/1"] = (200, {"ok": 1, "new": 0})
+    server.answers["/items/2"] = (404, {"gone": True})
+    server.answers["/shelves/a/items"] = (200, {"ok": "else"})
+    _, tape = record(shop, server, calls, refresh=True, workers=3)
+    one, other = by_api(tape.drifts)
+    assert (one.api, one.calls, one.breaking) == ("Commerce/Shop/Item", 2, 2)
+    assert (one.status, one.gone, one.added) == ({(200, 404)}, {"$.ok"}, {"$.new", "$.gone"})
+    assert one.retyped == {"$.ok: string -> number"}
+    assert (other.api, other.breaking, other.values) == ("Commerce/Shop/Shelf", 0, {"$.ok"})
+    console = Console(width=200, record=True)
+    console.print(drift_table(tape.drifts))
+    lines = [line for line in console.export_text().splitlines() if "Commerce/Shop" in line]
+    assert len(lines) == 2
 
 
 def test_a_changed_status_is_breaking(shop: World, server: ApiServer) -> None:
