@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 
 from sandbox.archive import Shards
-from sandbox.call import ApiCall
+from sandbox.call import ApiCall, call_line
 from sandbox.cassette import Recording, cassettes
 from sandbox.compact import compact
 from sandbox.errors import BadInput, CorruptTape, UnrecordedCall
@@ -24,7 +26,7 @@ from sandbox.world import World
 from tests.api_server import ApiServer, api_server
 from tests.conftest import http_recording
 from tests.test_cli import toolreplay
-from tests.test_record import SHOP, item, record
+from tests.test_record import SHOP, item, record, record_command
 
 Cache = dict[tuple[str, str, str], dict[str, Any]]
 
@@ -219,6 +221,27 @@ def test_what_a_killed_recorder_left_counts_and_is_filed_once(
     record(shop, server, [])
     assert len(shard_names(shop.path)) == 2
     assert World(shop.path).call(item(1)).body == "left"
+
+
+def test_killed_while_recording_into_shards_nothing_acknowledged_is_lost(
+    shop: World, server: ApiServer
+) -> None:
+    calls = [item(n) for n in range(24)]
+    lines = "".join(json.dumps(call_line(call)) + "\n" for call in calls)
+    (shop.path.parent / "calls").write_text(lines)
+    server.delay = 0.004
+    for stop_after in (4, 5, 6, 1000):
+        made = len(server.requests)
+        command = record_command(shop.path, server.url, "--workers", "2")
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        while process.poll() is None and len(server.requests) < made + stop_after:
+            time.sleep(0.001)
+        process.kill()
+        process.communicate()
+        assert len(rows(shop.path)) >= len(server.seen) - 2
+    assert process.returncode == 0
+    assert len(rows(shop.path)) == len(refresh_order(World(shop.path))) == 24
+    assert sum(n - 1 for n in server.seen.values()) <= 6
 
 
 def _exchange(body: str) -> tuple[dict[str, Any], dict[str, Any]]:
