@@ -38,18 +38,12 @@ GOAL = 1.3
 
 KEY = "benchmark-key"
 
-DOCUMENT = {
-    "tool_name": "Shop",
-    "category": "Commerce",
-    "host": "shop.example",
-    "api_list": [
-        {
-            "name": "Item",
-            "url": "https://shop.example/items",
-            "required_parameters": [{"name": "number", "type": "NUMBER"}],
-        }
-    ],
-}
+
+def document(url: str) -> dict[str, Any]:
+    """Describe the server's API."""
+    parameter = {"name": "number", "type": "NUMBER"}
+    api = {"name": "Item", "url": f"{url}/items", "required_parameters": [parameter]}
+    return {"tool_name": "Shop", "category": "Commerce", "api_list": [api]}
 
 
 class Shop(BaseHTTPRequestHandler):
@@ -138,12 +132,12 @@ def taped(url: str, calls: int, workers: int) -> dict[str, float]:
         recording was in its cassette as well.
     """
     with tempfile.TemporaryDirectory() as folder:
-        document = Path(folder) / "tools" / "Commerce" / "Shop.json"
-        document.parent.mkdir(parents=True)
-        document.write_text(json.dumps(DOCUMENT))
+        path = Path(folder) / "tools" / "Commerce" / "Shop.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(document(url)))
         world = create_world(Path(folder), "recording", "made by a benchmark")
         wanted = [ApiCall("Commerce", "Shop", "Item", {"number": n}) for n in range(calls)]
-        with world.recording(LiveClient(LivePolicy(key=KEY, via=url))) as tape:
+        with world.recording(LiveClient(LivePolicy(key=KEY))) as tape:
             started = time.perf_counter()
             for number, outcome in enumerate(tape.run(wanted, workers)):
                 assert outcome.response.body["number"] == number

@@ -168,21 +168,20 @@ class LiveClient:
         self._limiters[host].try_acquire(host)
 
     def _outgoing(self, tool: Tool, request: httpx.Request) -> httpx.Request:
-        url: str | httpx.URL = request.url
-        if self._policy.via:
-            url = self._policy.via.rstrip("/") + request.url.raw_path.decode("ascii")
-        headers = {"accept": "application/json", "x-rapidapi-host": tool.host or request.url.host}
-        if "content-type" in request.headers:
-            headers["content-type"] = request.headers["content-type"]
+        """Add to a request what goes out and is not stored, and give it its real address."""
+        via = self._policy.via
+        if via:
+            url = via.rstrip("/") + request.url.raw_path.decode("ascii")
+            kept = {n: v for n, v in request.headers.items() if n == "content-type"}
+            outgoing = httpx.Request(request.method, url, headers=kept, content=request.read())
+        else:
+            outgoing = request
+        outgoing.headers["accept"] = "application/json"
+        outgoing.headers["x-rapidapi-host"] = tool.host or request.url.host
         if self._policy.key:
-            headers["x-rapidapi-key"] = self._policy.key
-        return httpx.Request(
-            request.method,
-            url,
-            headers=headers,
-            content=request.read(),
-            extensions={"timeout": self._timeout},
-        )
+            outgoing.headers["x-rapidapi-key"] = self._policy.key
+        outgoing.extensions["timeout"] = self._timeout
+        return outgoing
 
     def _failed(
         self, call: ApiCall, request: httpx.Request, code: StatusCode, status: int
