@@ -8,7 +8,7 @@ from typing import Any
 
 from sandbox.errors import BadInput
 from sandbox.names import identifier, standardise
-from sandbox.secrets import REDACTED, is_secret_name
+from sandbox.secrets import REDACTED, Redactor, is_secret_name
 from sandbox.tool import Api
 
 KEY_RULE = 1
@@ -16,6 +16,10 @@ KEY_RULE = 1
 
 NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 """A number as JSON writes it."""
+
+_BY_SHAPE = Redactor()
+
+_canonical_text = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,8 @@ def canonical_arguments(arguments: dict[str, Any] | str, document: Api | None) -
 
     Names are standardised, nulls dropped, and each value coerced to its documented type: where
     the document says NUMBER, `"5"`, `5` and `5.0` are one value; where it says STRING, `5` and
-    `"5"` are. The value of an argument that carries a secret does not count.
+    `"5"` are. The value of an argument that carries a secret does not count, nor does what has the
+    shape of a key, in any value: neither is stored.
 
     Args:
         arguments: as in `ApiCall`.
@@ -75,7 +80,7 @@ def canonical_arguments(arguments: dict[str, Any] | str, document: Api | None) -
         A JSON value: an object, or the text of arguments that are none.
     """
     if isinstance(arguments, str):
-        return arguments.strip()
+        return _BY_SHAPE.text(arguments.strip())
     return {
         identifier(name) or name: REDACTED
         if is_secret_name(name)
@@ -86,6 +91,7 @@ def canonical_arguments(arguments: dict[str, Any] | str, document: Api | None) -
 
 
 def _documented(name: str, value: Any, document: Api | None) -> Any:
+    value = _BY_SHAPE.value(value)
     parameter = document.parameter(name) if document else None
     return _coerce(value, parameter.json_type) if parameter else value
 
@@ -99,7 +105,7 @@ def call_key(call: ApiCall, document: Api | None) -> str:
         "rule": KEY_RULE,
         "tool": standardise(call.tool),
     }
-    text = json.dumps(canonical, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    text = _canonical_text(canonical)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -115,9 +121,8 @@ def call_line(call: ApiCall) -> dict[str, Any]:
 
 def _shown(arguments: dict[str, Any] | str) -> dict[str, Any] | str:
     """Give arguments as they may be told and written down: without secrets."""
-    if isinstance(arguments, str):
-        return arguments
-    return {n: REDACTED if is_secret_name(n) else value for n, value in arguments.items()}
+    shown: dict[str, Any] | str = _BY_SHAPE.value(arguments)
+    return shown
 
 
 def read_arguments(text: str) -> dict[str, Any] | str:

@@ -20,6 +20,9 @@ from sandbox.errors import CorruptTape
 from sandbox.names import folder_name, standardise
 from sandbox.response import ERROR_TEXTS, ApiResponse, Provenance, StatusCode, status_of_http
 
+_line = json.JSONEncoder(ensure_ascii=False).encode
+_CODES = frozenset(int(code) for code in StatusCode)
+
 OBSERVATION_PROTOCOL = "observation"
 """Marks an interaction whose body is a recorded observation, not an API's own HTTP answer."""
 
@@ -54,7 +57,7 @@ class Recording:
             body = json.loads(text)
         except ValueError:
             body = text
-        code = status_of_http(self.response["status"]["code"], body)
+        code = status_of_http(self.response["status"]["code"], text, body)
         return ApiResponse(body, ERROR_TEXTS.get(code, ""), code, provenance)
 
     def to_interaction(self) -> dict[str, Any]:
@@ -75,9 +78,7 @@ class Recording:
             body = {"base64": base64.b64encode(raw).decode("ascii")}
             interaction["response"] = {**interaction["response"], "body": body}
         place = {"category": self.call.category, "tool": self.call.tool}
-        return json.dumps(
-            {**place, "transient": self.transient, "interaction": interaction}, ensure_ascii=False
-        )
+        return _line({**place, "transient": self.transient, "interaction": interaction})
 
     @classmethod
     def from_line(cls, line: str) -> "Recording":
@@ -116,7 +117,7 @@ class Recording:
         if not isinstance(about["arguments"], dict | str):
             raise ValueError("response.toolreplay.arguments is neither an object nor a text")
         code = about.get("status_code")
-        if code is not None and code not in StatusCode.__members__.values():
+        if code is not None and code not in _CODES:
             raise ValueError(f"response.toolreplay.status_code {code!r} is none of 0 to 12")
         status, body = response.get("status"), response.get("body")
         if not isinstance(status, dict) or not isinstance(status.get("code"), int):
@@ -201,10 +202,15 @@ def write_cassette(path: Path, category: str, tool: str, recordings: Iterable[Re
 
 def write_whole(path: Path, text: str) -> None:
     """Put a text into a file so that a reader sees the old file or the new one, never a part."""
+    write_bytes_whole(path, text.encode("utf-8", "surrogatepass"))
+
+
+def write_bytes_whole(path: Path, content: bytes) -> None:
+    """Put bytes into a file so that a reader sees the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with unfinished.open("w", encoding="utf-8", errors="surrogatepass", newline="\n") as file:
-        file.write(text)
+    with unfinished.open("wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     unfinished.replace(path)

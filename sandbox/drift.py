@@ -1,7 +1,7 @@
 """Drift: what changed between a recorded answer and the one that came now."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ class Drift:
         added: fields that are new.
         retyped: fields that have another JSON type now, with both types.
         values: fields with another value of the same type.
+        api: category, tool and name of the API.
     """
 
     call: str
@@ -26,7 +27,8 @@ class Drift:
     gone: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
     retyped: tuple[str, ...] = ()
-    values: tuple[str, ...] = field(default=())
+    values: tuple[str, ...] = ()
+    api: str = ""
 
     @property
     def changed(self) -> bool:
@@ -75,7 +77,46 @@ def drift_between(before: Recording, now: Recording) -> Drift:
             for path in shared
             if new[path].types <= old[path].types and old[path].values != new[path].values
         ),
+        "/".join((before.call.category, before.call.tool, before.call.api)),
     )
+
+
+@dataclass
+class ApiDrift:
+    """How the answers of one API changed.
+
+    Attributes:
+        api: category, tool and name of the API.
+        calls: calls whose answers changed.
+        breaking: those of them that changed in a breaking way.
+        status: HTTP statuses before and now.
+        gone: fields that some answer lost; `added`, `retyped` and `values` likewise.
+    """
+
+    api: str
+    calls: int = 0
+    breaking: int = 0
+    status: set[tuple[int, int]] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
+    added: set[str] = field(default_factory=set)
+    retyped: set[str] = field(default_factory=set)
+    values: set[str] = field(default_factory=set)
+
+    def add(self, drift: Drift) -> None:
+        """Add what changed in one call's answer."""
+        self.calls += 1
+        self.breaking += drift.breaking
+        self.status |= {drift.status} if drift.status else set()
+        for name in ("gone", "added", "retyped", "values"):
+            getattr(self, name).update(getattr(drift, name))
+
+
+def by_api(drifts: Iterable[Drift]) -> list[ApiDrift]:
+    """Gather what changed per API, in the order of their names."""
+    found: dict[str, ApiDrift] = {}
+    for drift in drifts:
+        found.setdefault(drift.api, ApiDrift(drift.api)).add(drift)
+    return [found[api] for api in sorted(found)]
 
 
 @dataclass

@@ -11,6 +11,8 @@ ToolReplayError
  └─ NetworkRefused      something tried to open a connection in replay
 """
 
+from collections.abc import Callable
+
 
 class ToolReplayError(Exception):
     """The base of all errors that toolreplay raises on purpose."""
@@ -25,7 +27,27 @@ class CorruptTape(ToolReplayError):
 
 
 class UnrecordedCall(ToolReplayError):
-    """An API call that no recording answers."""
+    """An API call that no recording answers.
+
+    Args:
+        message: the message, or what gives it: naming the nearest recordings takes a search, which
+            is spared where nobody reads the message.
+    """
+
+    def __init__(self, message: str | Callable[[], str]) -> None:
+        super().__init__()
+        self._message = message
+
+    def __str__(self) -> str:
+        if callable(self._message):
+            self._message = self._message()
+        return self._message
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
+    def __reduce__(self) -> tuple[type["UnrecordedCall"], tuple[str]]:
+        return type(self), (str(self),)
 
 
 class UnrecordedCompletion(ToolReplayError):

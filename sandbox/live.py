@@ -1,17 +1,21 @@
-"""Live calls: made through httpx, captured by vcrpy, with retries, limits and an allow-list."""
+"""Live calls: made through httpx, captured by vcrpy, with retries, limits and an allow-list.
+
+A redirect is followed while it leads to a host that may be called, and the last answer is recorded
+as the call's own; one that leads elsewhere is itself the answer.
+"""
 
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import httpx
-import vcr
 from httpx_retries import Retry, RetryTransport
 from pyrate_limiter import Duration, Limiter, Rate
-from vcr.persisters.filesystem import CassetteNotFoundError
+from vcr.cassette import Cassette
+from vcr.filters import decode_response
 from vcr.record_mode import RecordMode
 
 from sandbox.call import ApiCall
@@ -24,6 +28,9 @@ from sandbox.response import ERROR_TEXTS, StatusCode
 from sandbox.secrets import Redactor, secret_values
 from sandbox.tool import Api, Tool
 
+MOST_REDIRECTS = 5
+"""Redirects of one call that are followed."""
+
 
 @dataclass
 class _Capture(threading.local):
@@ -35,16 +42,24 @@ class _Capture(threading.local):
     response: dict[str, Any] = field(default_factory=dict)
 
 
-class _NoFile:
-    """A persister for vcrpy: nothing to load, and what was captured is stored by us."""
+class _LiveCassette(Cassette):  # type: ignore[misc]
+    """vcrpy's cassette without a file and without copies: each exchange is handed over at once."""
 
-    @staticmethod
-    def load_cassette(cassette_path: str, serializer: Any) -> Any:
-        raise CassetteNotFoundError
+    def __init__(self, take: Callable[[Any, dict[str, Any]], None], **options: Any) -> None:
+        super().__init__(**options)
+        self._take = take
 
-    @staticmethod
-    def save_cassette(cassette_path: str, cassette_dict: Any, serializer: Any) -> None:
-        """Keep nothing: each interaction was handed over when it happened."""
+    def _load(self) -> None:
+        """There is no file."""
+
+    def _save(self, force: bool = False) -> None:
+        """There is no file."""
+
+    def can_play_response_for(self, request: Any) -> bool:
+        return False
+
+    def append(self, request: Any, response: dict[str, Any]) -> None:
+        self._take(request, response)
 
 
 class LiveClient:
@@ -69,14 +84,8 @@ class LiveClient:
         self._http = httpx.Client(
             transport=RetryTransport(retry=retry), timeout=policy.timeout, follow_redirects=False
         )
-        recorder = vcr.VCR(
-            record_mode=RecordMode.ALL,
-            before_record_request=self._take_request,
-            before_record_response=self._take_response,
-            decode_compressed_response=True,
-        )
-        recorder.register_persister(_NoFile)
-        self._cassette = recorder.use_cassette("live")
+        self._timeout = httpx.Timeout(policy.timeout).as_dict()
+        self._cassette = _LiveCassette.use(path="live", record_mode=RecordMode.ALL, take=self._take)
 
     def __enter__(self) -> "LiveClient":
         self._cassette.__enter__()
@@ -108,9 +117,10 @@ class LiveClient:
         capture.redactor = Redactor([self._policy.key, *secret_values(call.arguments)])
         clean = capture.redactor.value(call.arguments)
         stored = ApiCall(tool.category, tool.name, api.name, clean)
-        capture.documented_url, capture.response = str(request.url), {}
+        capture.documented_url = str(request.url)
+        capture.request, capture.response = {}, {}
         try:
-            self._http.send(self._outgoing(tool, request))
+            self._send(tool, request)
         except httpx.TimeoutException:
             return self._failed(stored, request, StatusCode.TIMEOUT, 504)
         except httpx.HTTPError:
@@ -119,6 +129,20 @@ class LiveClient:
             capture.documented_url = None
         transient = capture.response["status"]["code"] in TRANSIENT_STATUSES
         return Recording(stored, capture.request, capture.response, transient=transient)
+
+    def _send(self, tool: Tool, request: httpx.Request) -> None:
+        """Send a request, and after it those that redirects ask for."""
+        allowed = self._policy.hosts or {request.url.host}
+        for _ in range(MOST_REDIRECTS):
+            response = self._http.send(self._outgoing(tool, request))
+            if not response.has_redirect_location:
+                return
+            target = request.url.join(response.headers["location"])
+            if target.host not in allowed:
+                return
+            self._wait_for_turn(target.host)
+            request = _redirected(request, response.status_code, target)
+        self._http.send(self._outgoing(tool, request))
 
     def _check(self, host: str) -> None:
         if self._policy.hosts is not None and host not in self._policy.hosts:
@@ -144,22 +168,20 @@ class LiveClient:
         self._limiters[host].try_acquire(host)
 
     def _outgoing(self, tool: Tool, request: httpx.Request) -> httpx.Request:
-        url = str(request.url)
-        if self._policy.via:
-            _, _, path, query, _ = urlsplit(url)
-            url = self._policy.via.rstrip("/") + urlunsplit(("", "", path, query, ""))
-        headers = {"accept": "application/json", "x-rapidapi-host": tool.host or request.url.host}
-        if "content-type" in request.headers:
-            headers["content-type"] = request.headers["content-type"]
+        """Add to a request what goes out and is not stored, and give it its real address."""
+        via = self._policy.via
+        if via:
+            url = via.rstrip("/") + request.url.raw_path.decode("ascii")
+            kept = {n: v for n, v in request.headers.items() if n == "content-type"}
+            outgoing = httpx.Request(request.method, url, headers=kept, content=request.read())
+        else:
+            outgoing = request
+        outgoing.headers["accept"] = "application/json"
+        outgoing.headers["x-rapidapi-host"] = tool.host or request.url.host
         if self._policy.key:
-            headers["x-rapidapi-key"] = self._policy.key
-        return httpx.Request(
-            request.method,
-            url,
-            headers=headers,
-            content=request.read(),
-            extensions={"timeout": httpx.Timeout(self._policy.timeout).as_dict()},
-        )
+            outgoing.headers["x-rapidapi-key"] = self._policy.key
+        outgoing.extensions["timeout"] = self._timeout
+        return outgoing
 
     def _failed(
         self, call: ApiCall, request: httpx.Request, code: StatusCode, status: int
@@ -179,14 +201,25 @@ class LiveClient:
         }
         return Recording(call, asked, response, status_code=int(code), transient=True)
 
-    def _take_request(self, request: Any) -> Any:
-        """Keep vcrpy's request, under the documented URL; leave requests of others alone."""
-        if self._capture.documented_url is None:
-            return None
-        url = self._capture.documented_url
-        self._capture.request = stored_request(request, url, self._capture.redactor)
-        return request
+    def _take(self, request: Any, response: dict[str, Any]) -> None:
+        """Keep what vcrpy saw: the request under the documented URL, nothing of the moment.
 
-    def _take_response(self, response: dict[str, Any]) -> None:
-        """Keep vcrpy's response without what changes from call to call; vcrpy keeps none."""
-        self._capture.response = stored_response(response, self._capture.redactor)
+        Of a call that was redirected, that is the first request and the last response. Requests of
+        others are left alone.
+        """
+        capture = self._capture
+        if capture.documented_url is None:
+            return
+        if not capture.request:
+            capture.request = stored_request(request, capture.documented_url, capture.redactor)
+        if any(name.lower() == "content-encoding" for name in response["headers"]):
+            response = decode_response(response)
+        capture.response = stored_response(response, capture.redactor)
+
+
+def _redirected(request: httpx.Request, status: int, target: httpx.URL) -> httpx.Request:
+    """Make the request that a redirect asks for: 307 and 308 keep the method and the body."""
+    if status in (307, 308) or request.method in ("GET", "HEAD"):
+        kept = {n: v for n, v in request.headers.items() if n == "content-type"}
+        return httpx.Request(request.method, target, headers=kept, content=request.read())
+    return httpx.Request("GET", target)

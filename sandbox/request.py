@@ -3,7 +3,7 @@
 import json
 import re
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import httpx
 
@@ -15,9 +15,11 @@ from sandbox.tool import Api, Tool
 def build_request(tool: Tool, api: Api, call: ApiCall) -> httpx.Request:
     """Make the HTTP request that a call stands for.
 
-    Arguments go into the path where the URL names them (`{name}` or `:name`), else into the body
-    where the document has a `request_body` (`json` or `form`), else into the query string. An
-    argument that the document does not know travels as it is called.
+    Arguments go to where the URL names them (`{name}` in path or query, `:name` in the path), else
+    into the body where the document has a `request_body` (`json` or `form`), else into the query
+    string. With a body, those still go into the query string that the URL's own query has a field
+    of (`?lang=en`), or whose parameter says `"in": "query"`. An argument that the document does
+    not know travels as it is called.
 
     Args:
         tool: the tool's document.
@@ -42,12 +44,27 @@ def build_request(tool: Tool, api: Api, call: ApiCall) -> httpx.Request:
         if placeholder.search(url):
             url = quote(_text(values.pop(name)), safe="").join(placeholder.split(url))
     method = (api.method or "GET").upper()
+    in_query = _in_query(api, url) if api.request_body else set(values)
+    query = {name: _text(values[name]) for name in sorted(values.keys() & in_query)}
+    body = {name: value for name, value in values.items() if name not in in_query}
+    target = _with_query(url, query)
     if api.request_body == "json":
-        return httpx.Request(method, url, json=values)
+        return httpx.Request(method, target, json=body)
     if api.request_body == "form":
-        return httpx.Request(method, url, data={n: _text(v) for n, v in values.items()})
-    query = {name: _text(value) for name, value in sorted(values.items())}
-    return httpx.Request(method, httpx.URL(url).copy_merge_params(query) if query else url)
+        return httpx.Request(method, target, data={n: _text(v) for n, v in body.items()})
+    return httpx.Request(method, target)
+
+
+def _in_query(api: Api, url: str) -> set[str]:
+    """Name what goes into the query string of a request that has a body as well."""
+    told = {parameter.name for parameter in api.parameters if parameter.location == "query"}
+    return told | {name for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True)}
+
+
+def _with_query(url: str, query: dict[str, str]) -> httpx.URL:
+    if not query:
+        return httpx.URL(url)
+    return httpx.URL(url).copy_merge_params(query) if "?" in url else httpx.URL(url, params=query)
 
 
 def _true_name(api: Api, name: str) -> str:

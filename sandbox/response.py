@@ -82,13 +82,17 @@ def cut(text: str, limit: int) -> str:
     return text[:limit] + "..."
 
 
-def status_of_http(http_status: int, body: Any) -> StatusCode:
+def status_of_http(http_status: int, text: str, body: Any) -> StatusCode:
     """Translate an HTTP answer to ToolBench's code.
 
     An API that answers in words, an error in words included, has answered (0), unless the answer
     is an object with an `error` (11). Codes 6 to 10 are the gateway's and the service's refusals.
+
+    Args:
+        http_status: the HTTP status.
+        text: the body as it came.
+        body: what the text means, where it is JSON.
     """
-    text = json.dumps(body) if not isinstance(body, str) else body
     lowered = text.lower()
     if "not subscribed" in lowered:
         return StatusCode.UNSUBSCRIBED

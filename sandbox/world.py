@@ -10,8 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sandbox.archive import Archive, open_archive
 from sandbox.call import KEY_RULE, ApiCall, call_line, canonical_arguments
-from sandbox.cassette import Recording
+from sandbox.cassette import Recording, cassettes, read_cassette
 from sandbox.catalogue import Catalogue
 from sandbox.completions import CompletionTape
 from sandbox.errors import BadInput, UnrecordedCall
@@ -36,14 +37,16 @@ class World:
 
     Args:
         path: the directory.
+        failures: answer a call of which only a passing failure is recorded with that failure.
 
     Raises:
         BadInput: there is no world at that path, or one of a newer format.
         CorruptTape: a cassette, the completions or the index is damaged.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, failures: bool = False) -> None:
         self.path = Path(path)
+        self._replays_failures = failures
         self.about = _read_about(self.path)
         self.tape: Tape | None = None
         self.simulator: Simulator | None = None
@@ -56,7 +59,21 @@ class World:
     @cached_property
     def store(self) -> Store:
         """The index of recorded responses."""
-        return Store(self.path, self.catalogue)
+        return Store(self.path, self.catalogue, self.archive)
+
+    @cached_property
+    def archive(self) -> Archive:
+        """Where the recordings are."""
+        return open_archive(self.path, self.about)
+
+    @cached_property
+    def failures(self) -> dict[str, list[Recording]]:
+        """The passing failures that may answer, by the keys of their calls."""
+        found: dict[str, list[Recording]] = {}
+        for path in cassettes(self.path, transient=True) if self._replays_failures else []:
+            for recording in read_cassette(path):
+                found.setdefault(self.key(recording.call), []).append(recording)
+        return found
 
     @cached_property
     def completions(self) -> CompletionTape:
@@ -74,10 +91,12 @@ class World:
     def hash(self) -> str:
         """The world's identity: a hash over documents, instructions and recordings."""
         digest = hashlib.sha256(f"key rule {KEY_RULE}\n".encode())
-        for folder in ("tools", "instructions", "recorded"):
-            for path in sorted((self.path / folder).rglob("*.[jy][sa][om][nl]")):
-                content = hashlib.sha256(path.read_bytes()).hexdigest()
-                digest.update(f"{path.relative_to(self.path).as_posix()} {content}\n".encode())
+        folders = (self.path / name for name in ("tools", "instructions"))
+        files = [path for folder in folders for path in sorted(folder.rglob("*.json"))]
+        failures = cassettes(self.path, transient=True) if self._replays_failures else []
+        for path in [*files, *self.archive.files(), *failures]:
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest.update(f"{path.relative_to(self.path).as_posix()} {content}\n".encode())
         return digest.hexdigest()
 
     @contextmanager
@@ -161,13 +180,16 @@ class World:
 
     def unrecorded(self, call: ApiCall) -> UnrecordedCall:
         """Say that no recording answers a call, which ones come near, and how to record it."""
+        return UnrecordedCall(lambda: self._how_to_record(call))
+
+    def _how_to_record(self, call: ApiCall) -> str:
         near = [f"  {call}" for call in self.store.nearest(call)]
         nearest = "\n".join(
             ["Nearest recorded calls:", *near] if near else ["Nothing is recorded of this tool."]
         )
         line = json.dumps(call_line(call), ensure_ascii=False, sort_keys=True)
         command = f"echo {shlex.quote(line)} | toolreplay record {self.path} --calls -"
-        return UnrecordedCall(f"Not recorded: {call}\n{nearest}\nTo record it:\n  {command}")
+        return f"Not recorded: {call}\n{nearest}\nTo record it:\n  {command}"
 
     def document(self, call: ApiCall) -> tuple[Tool, Api]:
         """Find the documents that a call needs to be made.
@@ -208,8 +230,10 @@ class Session:
         for recording in self._world.store.of_api(call.tool, call.api):
             yield recording.api_response()
 
-    def _is_documented(self, call: ApiCall) -> bool:
-        return self._world.catalogue.find(call.tool, call.api, call.category) is not None
+    def _can_be_made(self, call: ApiCall) -> bool:
+        """Tell whether there is something to send: arguments of an API that has a document."""
+        documented = self._world.catalogue.find(call.tool, call.api, call.category)
+        return documented is not None and isinstance(call.arguments, dict)
 
     def recordings(self, call: ApiCall) -> list[Recording]:
         """Give all recordings that may answer a call, without counting it as made."""
@@ -231,9 +255,10 @@ class Session:
         tape = self._world.tape
         key = self._world.key(call)
         recordings = self._world.store.find(key, self._instruction)
-        if tape is not None and (tape.refresh or not recordings) and self._is_documented(call):
+        if tape is not None and (tape.refresh or not recordings) and self._can_be_made(call):
             outcome = tape.call(call)
             return outcome.recording, outcome.provenance
+        recordings = recordings or self._world.failures.get(key, [])
         if not recordings:
             return self._simulated(call), "simulated"
         made = self._made[key]

@@ -101,10 +101,10 @@ class Environment:
 
     def _finish(self, arguments: str) -> Observation:
         """End the path; an imported tree may have recorded an end of its own."""
-        try:
-            recorded = self._session.call(ApiCall("", "", "Finish", arguments))
-        except UnrecordedCall:
+        call = ApiCall("", "", "Finish", arguments)
+        if not self._session.recordings(call):
             return _finish(arguments)
+        recorded = self._session.call(call)
         return Observation(recorded.observation(self._limit), recorded.status_code)
 
     def _resolve(self, name: str) -> tuple[Tool, Api] | None:
@@ -114,11 +114,11 @@ class Environment:
 
     def _call_unknown(self, name: str, arguments: str) -> Observation:
         """Answer a call of no function at all, as it was recorded or as ToolBench does."""
-        try:
-            return self._observe(self._session.call(ApiCall("", "", name, arguments)))
-        except UnrecordedCall:
-            error = json.dumps({"error": f"No such function name: {name}", "response": ""})
-            return Observation(cut(error, self._limit), StatusCode.NO_SUCH_FUNCTION)
+        call = ApiCall("", "", name, arguments)
+        if self._session.recordings(call):
+            return self._observe(self._session.call(call))
+        error = json.dumps({"error": f"No such function name: {name}", "response": ""})
+        return Observation(cut(error, self._limit), StatusCode.NO_SUCH_FUNCTION)
 
     def _call(self, call: ApiCall) -> Observation:
         try:

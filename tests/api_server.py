@@ -19,7 +19,7 @@ class ApiServer:
 
     Attributes:
         url: its address.
-        answers: status and body by path; `{"ok": path}` elsewhere.
+        answers: status and body by path, of a redirect its target; `{"ok": path}` elsewhere.
         faults: per path, what the next requests meet: a status, "hang" or "reset".
         seen: requests by path.
         requests: method, path, headers and body of each request.
@@ -65,7 +65,8 @@ def api_server() -> Iterator[ApiServer]:
             else:
                 query = {k: v[0] for k, v in parse_qs(urlsplit(self.path).query).items()}
                 status, content = state.answers.get(path, (200, {"ok": path, **query}))
-                self.send(status, content)
+                leads = status in (301, 302, 303, 307, 308) and isinstance(content, str)
+                self.send(status, content, {"location": content} if leads else None)
 
         do_GET = do_POST = answer  # noqa: N815
 

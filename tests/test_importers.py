@@ -655,6 +655,40 @@ def test_tool_inputs_are_read_not_evaluated() -> None:
         assert read_input(text) == text
 
 
+INPUTS = st.dictionaries(
+    st.text(max_size=4),
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner),
+        max_leaves=4,
+    ),
+    max_size=3,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(INPUTS, st.integers(0, 60), st.sampled_from(["", "'", "\\", " ", "true", "NaN", "\t", "0"]))
+def test_the_short_way_to_read_a_tool_input_gives_the_same(
+    value: dict[str, Any], place: int, put_in: str
+) -> None:
+    text = str(value)
+    text = text[:place] + put_in + text[place:]
+    read = read_input(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sandbox.importers.stabletoolbench._is_json_in_python", lambda _: False)
+        assert read_input(text) == read
+
+
+def test_keys_in_a_cache_are_taken_out_and_its_calls_are_found(tmp_path: Path) -> None:
+    given = {"q": TOKEN, "api_key": "mine"}
+    cache_file(tmp_path, "C", "t", "a", {str(given): {"error": "", "response": f"you: {TOKEN}"}})
+    import_stabletoolbench(tmp_path / "tool_response_cache", tmp_path / "world")
+    for content in files(tmp_path / "world").values():
+        assert TOKEN.encode() not in content
+        assert b"mine" not in content
+    assert "REDACTED" in World(tmp_path / "world").call(ApiCall("C", "t", "a", given)).observation()
+
+
 def test_an_empty_cache_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="tool_response_cache"):
         import_stabletoolbench(tmp_path, tmp_path / "world")

@@ -12,9 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 import vcr
+from rich.console import Console
 
 from sandbox.call import ApiCall, call_line
 from sandbox.cassette import cassette_path, read_cassette
+from sandbox.drift import by_api
 from sandbox.errors import BadInput, NetworkRefused
 from sandbox.live import LiveClient
 from sandbox.network import network_shut
@@ -27,6 +29,7 @@ from solver.run import steps
 from tests.api_server import ApiServer, api_server
 from tests.conftest import GIVE_UP, answer, call, put_on_tape
 from toolreplay.solving import solve
+from toolreplay.tables import drift_table
 
 KEY = "0123456789msh0123456789abcdep012345jsn0123456789ab"
 
@@ -67,6 +70,20 @@ SHOP = {
             "method": "POST",
             "request_body": "form",
             "required_parameters": [{"name": "user", "type": "STRING"}],
+        },
+        {
+            "name": "Comment",
+            "url": "https://shop.example/items/{id}/comments?lang=en",
+            "method": "POST",
+            "request_body": "json",
+            "required_parameters": [
+                {"name": "id", "type": "NUMBER"},
+                {"name": "text", "type": "STRING"},
+            ],
+            "optional_parameters": [
+                {"name": "lang", "type": "STRING"},
+                {"name": "dry", "type": "BOOLEAN", "in": "query"},
+            ],
         },
         {
             "name": "Secret path",
@@ -136,6 +153,20 @@ def shop_cassette(world: World, transient: bool = False) -> Path:
             '{"items":[1,2],"gift":true}',
         ),
         ("Login", {"user": "a b"}, "POST", "https://shop.example/login", "user=a+b"),
+        (
+            "Comment",
+            {"id": 3, "lang": "fi", "dry": True, "text": "Fine.", "more": 1},
+            "POST",
+            "https://shop.example/items/3/comments?lang=fi&dry=true",
+            '{"text":"Fine.","more":1}',
+        ),
+        (
+            "Comment",
+            {"id": 3, "text": "Fine."},
+            "POST",
+            "https://shop.example/items/3/comments?lang=en",
+            '{"text":"Fine."}',
+        ),
     ],
 )
 def test_arguments_go_where_the_document_says(
@@ -226,6 +257,18 @@ def test_a_lasting_failure_is_kept_apart_and_refreshed_first(
     assert World(shop.path).call(item(9)).body == {"ok": "/items/9"}
 
 
+def test_a_passing_failure_is_replayed_where_asked_for(shop: World, server: ApiServer) -> None:
+    server.faults["/items/9"] = [503]
+    record(shop, server, [item(1), item(9)], retries=0)
+    asked = World(shop.path, failures=True)
+    assert asked.call(item(9)).status_code == 6
+    assert asked.call(item(1)).status_code == 0
+    assert asked.hash != World(shop.path).hash
+    client = LiveClient(LivePolicy(via=server.url))
+    with asked.recording(client):
+        assert asked.call(item(9)).provenance == "live"
+
+
 def test_a_failure_never_replaces_an_answer(shop: World, server: ApiServer) -> None:
     record(shop, server, [item(1)])
     before = shop_cassette(shop).read_text()
@@ -266,6 +309,25 @@ def test_drift_is_told_by_field_and_only_its_entry_changes(shop: World, server: 
     assert World(shop.path).call(item(2)).body["name"] == "mug"
 
 
+def test_drift_is_gathered_by_api(shop: World, server: ApiServer) -> None:
+    shelf = ApiCall("Commerce", "Shop", "Shelf", {"name": "a"})
+    calls = [item(1), item(2), item(3), shelf]
+    record(shop, server, calls)
+    server.answers["/items/1"] = (200, {"ok": 1, "new": 0})
+    server.answers["/items/2"] = (404, {"gone": True})
+    server.answers["/shelves/a/items"] = (200, {"ok": "else"})
+    _, tape = record(shop, server, calls, refresh=True, workers=3)
+    one, other = by_api(tape.drifts)
+    assert (one.api, one.calls, one.breaking) == ("Commerce/Shop/Item", 2, 2)
+    assert (one.status, one.gone, one.added) == ({(200, 404)}, {"$.ok"}, {"$.new", "$.gone"})
+    assert one.retyped == {"$.ok: string -> number"}
+    assert (other.api, other.breaking, other.values) == ("Commerce/Shop/Shelf", 0, {"$.ok"})
+    console = Console(width=200, record=True)
+    console.print(drift_table(tape.drifts))
+    lines = [line for line in console.export_text().splitlines() if "Commerce/Shop" in line]
+    assert len(lines) == 2
+
+
 def test_a_changed_status_is_breaking(shop: World, server: ApiServer) -> None:
     record(shop, server, [item(1)])
     server.answers["/items/1"] = (404, {"ok": "/items/1"})
@@ -286,6 +348,17 @@ def test_secrets_never_reach_the_tape_and_do_not_break_replay(
     assert replayed.body == {"your key": "REDACTED", "n": 1}
 
 
+def test_a_key_in_any_argument_is_taken_out_on_both_sides(shop: World, server: ApiServer) -> None:
+    asked = item(1, lang=f"fi {KEY}")
+    record(shop, server, [asked])
+    assert KEY.encode() not in shop_cassette(shop).read_bytes()
+    assert KEY not in str(asked)
+    assert World(shop.path).call(asked).status_code == 0
+    assert World(shop.path).call(item(1, lang=f"fi {KEY.replace('0', '1')}")).status_code == 0
+    outcomes, _ = record(shop, server, [asked])
+    assert [outcome.result for outcome in outcomes] == ["kept"]
+
+
 def test_secrets_in_path_body_and_echo_are_taken_out(shop: World, server: ApiServer) -> None:
     arguments = {"api_key": "S3cret/Path", "auth_token": "S3cretToken"}
     server.answers["/S3cret%2FPath/orders"] = (200, {"you sent": "S3cretToken"})
@@ -303,11 +376,69 @@ def test_only_allowed_hosts_are_called(shop: World, server: ApiServer) -> None:
     assert not server.requests
 
 
-def test_redirects_are_recorded_and_not_followed(shop: World, server: ApiServer) -> None:
-    server.answers["/items/1"] = (302, {"go": "elsewhere"})
-    outcomes, _ = record(shop, server, [item(1)])
-    assert outcomes[0].response.body == {"go": "elsewhere"}
-    assert len(server.requests) == 1
+@pytest.fixture
+def local_shop(tmp_path: Path, server: ApiServer) -> World:
+    """A world whose documents name the server's own address."""
+    text = json.dumps({**SHOP, "host": "127.0.0.1"}).replace("https://shop.example", server.url)
+    document = tmp_path / "local" / "tools" / "Commerce" / "shop.json"
+    document.parent.mkdir(parents=True)
+    document.write_text(text)
+    return create_world(tmp_path / "local", "local", "made by a test")
+
+
+def test_a_redirect_to_an_allowed_host_is_followed(local_shop: World, server: ApiServer) -> None:
+    server.answers["/items/1"] = (301, "/moved/1?lang=fi")
+    server.answers["/moved/1"] = (302, f"{server.url}/items/2")
+    outcomes, _ = record(local_shop, server, [item(1)], via=None)
+    assert outcomes[0].response.body == {"ok": "/items/2"}
+    assert [path for _, path, _, _ in server.requests] == [
+        "/items/1",
+        "/moved/1?lang=fi",
+        "/items/2",
+    ]
+    with network_shut(), vcr.use_cassette(str(shop_cassette(local_shop)), record_mode="none"):
+        assert httpx.get(f"{server.url}/items/1").json() == {"ok": "/items/2"}
+
+
+@pytest.mark.parametrize(("status", "then"), [(303, ("GET", "")), (307, ("POST", "same"))])
+def test_a_redirected_body_travels_where_the_status_says(
+    local_shop: World, server: ApiServer, status: int, then: tuple[str, str]
+) -> None:
+    server.answers["/orders"] = (status, "/later")
+    order = ApiCall("Commerce", "Shop", "Order", {"items": [1], "gift": True})
+    outcomes, _ = record(local_shop, server, [order], via=None)
+    assert outcomes[0].response.body == {"ok": "/later"}
+    (_, _, _, sent), (method, _, _, again) = server.requests
+    assert (method, again) == (then[0], then[1] and sent)
+
+
+@pytest.mark.parametrize("hosts", [None, frozenset({"127.0.0.1", "other.example"})])
+def test_a_redirect_to_another_host_is_the_answer(
+    local_shop: World, server: ApiServer, hosts: frozenset[str] | None
+) -> None:
+    with api_server() as elsewhere:
+        target = elsewhere.url.replace("127.0.0.1", "localhost") + "/take/your/key"
+        server.answers["/items/1"] = (302, "/moved/1")
+        server.answers["/moved/1"] = (307, target)
+        outcomes, _ = record(local_shop, server, [item(1)], via=None, hosts=hosts)
+        assert not elsewhere.requests
+    assert outcomes[0].recording.response["status"]["code"] == 307
+    assert outcomes[0].recording.response["headers"]["location"] == [target]
+
+
+def test_a_redirect_is_followed_by_documented_host_where_all_are_reached_at_one_address(
+    shop: World, server: ApiServer
+) -> None:
+    server.answers["/items/1"] = (302, "https://shop.example/items/2")
+    outcomes, _ = record(shop, server, [item(1)], hosts=frozenset({"shop.example"}))
+    assert outcomes[0].response.body == {"ok": "/items/2"}
+
+
+def test_redirects_in_a_circle_end(local_shop: World, server: ApiServer) -> None:
+    server.answers["/items/1"] = (302, "/items/1")
+    outcomes, _ = record(local_shop, server, [item(1)], via=None)
+    assert outcomes[0].recording.response["status"]["code"] == 302
+    assert len(server.requests) == 6
 
 
 def test_a_budget_ends_the_recording_and_keeps_what_was_made(
@@ -411,7 +542,16 @@ def test_the_command_line_records_and_reports_drift(shop: World, server: ApiServ
 def test_a_search_records_what_is_new_and_then_runs_offline(
     shop: World, server: ApiServer, tmp_path: Path
 ) -> None:
-    put_on_tape(shop, "s/1", [call("item_for_shop", {"is_id": 5}), answer("It is there."), GIVE_UP])
+    put_on_tape(
+        shop,
+        "s/1",
+        [
+            call("item_for_shop", {"is_id": 5}),
+            call("item_for_shop", "{broken"),
+            answer("It is there."),
+            GIVE_UP,
+        ],
+    )
     api_list = [{"category_name": "Commerce", "tool_name": "Shop", "api_name": "Item"}]
     queries = tmp_path / "s.json"
     queries.write_text(json.dumps([{"query": "?", "query_id": 1, "api_list": api_list}]))
@@ -421,4 +561,5 @@ def test_a_search_records_what_is_new_and_then_runs_offline(
         list(solve(queries, World(shop.path), out, mode=mode, policy=policy))  # type: ignore[arg-type]
         content = json.loads((out / "answers/s/1_DFS_woFilter_w2.json").read_text())
         assert next(steps(content))[1]["provenance"] == provenance
+        assert "Tool input parse error" in json.dumps(content["tree"])
     assert server.seen == {"/items/5": 2}

@@ -1,6 +1,7 @@
 """The tape: cassettes, the index, and World.call."""
 
 import json
+import pickle
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -42,6 +43,22 @@ def test_an_unrecorded_call_says_what_is_near_and_how_to_record_it(world: World)
     near = told.split("Nearest recorded calls:\n")[1].splitlines()
     assert near[0].strip() == 'Weather/Weather Now/By City {"city": "Rome", "days": 2}'
     assert f"toolreplay record {world.path} --calls -" in told
+
+
+def test_nearest_recordings_are_sought_only_where_they_are_read(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sought = []
+    nearest = world.store.nearest
+    monkeypatch.setattr(world.store, "nearest", lambda call: sought.append(call) or nearest(call))
+    with pytest.raises(UnrecordedCall) as refused:
+        world.call(city("Roma"))
+    assert not sought
+    told = str(refused.value)
+    assert str(refused.value) == told
+    assert sought == [city("Roma")]
+    assert told in str(pickle.loads(pickle.dumps(refused.value)))
+    assert repr(refused.value) == f"UnrecordedCall({told!r})"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Tables for the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -65,16 +65,18 @@ def comparison_table(evaluations: Sequence[Evaluation]) -> Table:
     return table
 
 
-def drift_table(drifts: Sequence["Drift"]) -> Table:
-    """Show what changed, a line per call."""
+def drift_table(drifts: Iterable["Drift"]) -> Table:
+    """Show what changed, a line per API."""
+    from sandbox.drift import by_api
+
     table = Table(title="Drift")
-    for heading in ("Call", "Breaking", "Status", "Gone", "Added", "Retyped", "Values"):
+    for heading in ("API", "Calls", "Breaking", "Status", "Gone", "Added", "Retyped", "Values"):
         table.add_column(heading, overflow="fold")
-    for drift in drifts:
-        status = f"{drift.status[0]} -> {drift.status[1]}" if drift.status else ""
+    for drift in by_api(drifts):
+        status = "\n".join(f"{was} -> {now}" for was, now in sorted(drift.status))
         fields = (drift.gone, drift.added, drift.retyped, drift.values)
-        cells = ["\n".join(paths) for paths in fields]
-        table.add_row(drift.call, "yes" if drift.breaking else "no", status, *cells)
+        cells = ["\n".join(sorted(paths)) for paths in fields]
+        table.add_row(drift.api, str(drift.calls), str(drift.breaking), status, *cells)
     return table
 
 

@@ -1,18 +1,23 @@
 """Intake: how documents and recordings from elsewhere come into a world, new or filled.
 
-Nothing that is there is overwritten: a tool that is known gets the APIs that it lacks, a cassette
+Nothing that is there is overwritten: a tool that is known gets the APIs that it lacks, an archive
 the recordings that it lacks. Taking the same things in twice adds nothing the second time.
+
+What is taken in is indexed from memory, and the index is what a rebuild would make of the files.
 """
 
 import json
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
-from filelock import FileLock, Timeout
-
+from sandbox.archive import SHARD_SIZE, Entry, Shards
+from sandbox.call import ApiCall
 from sandbox.cassette import (
     Recording,
     cassette_path,
@@ -23,8 +28,9 @@ from sandbox.cassette import (
 )
 from sandbox.catalogue import Catalogue, read_tool
 from sandbox.errors import BadInput
+from sandbox.journal import Journal, recording_alone
 from sandbox.names import folder_name, standardise
-from sandbox.tool import Tool
+from sandbox.tool import Api, Tool
 from sandbox.world import World, create_world
 
 Place = tuple[str, str]
@@ -81,6 +87,72 @@ def known_documents(world: Path) -> Catalogue:
     return Catalogue()
 
 
+class Intake:
+    """Takes documents and recordings into a world, piece by piece; a context manager.
+
+    Args:
+        into: the world's directory; made where missing.
+        source: where the data comes from; stands in the description of a new world.
+        imported: the counts are added to it, and what was left out.
+        notes: further fields of a new world's description.
+        shards: keep the recordings of a new world in shards.
+
+    Raises:
+        BadInput: the directory is no world, keeps its recordings in another way than asked, or
+            another process is recording into it.
+        CorruptTape: a recording that is there is damaged.
+    """
+
+    def __init__(
+        self,
+        into: Path,
+        source: str,
+        imported: Imported,
+        notes: dict[str, Any] | None = None,
+        shards: bool = False,
+    ) -> None:
+        kind = {"recordings": "shards"} if shards else {}
+        self.world = create_world(into, into.resolve().name, source, {**(notes or {}), **kind})
+        if shards and not self.world.archive.is_sharded:
+            raise BadInput(f"{into} keeps its recordings as cassettes: shards are for a new world.")
+        self._imported = imported
+        self._doors = ExitStack()
+
+    def __enter__(self) -> "Intake":
+        world = self.world
+        with ExitStack() as doors:
+            doors.enter_context(recording_alone(world.path))
+            journal = Journal(world.path)
+            journal.mend()
+            journal.file(world.archive, world.key)
+            self._documents = _Documents(world, self._imported)
+            sharded = isinstance(world.archive, Shards)
+            self._filing = (_IntoShards if sharded else _IntoCassettes)(world, self._imported)
+            self._doors = doors.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._doors:
+            if error is None:
+                self._filing.end()
+
+    def add(self, tools: Iterable[Tool], recordings: Iterable[Recording]) -> None:
+        """Add documents and recordings.
+
+        Args:
+            tools: documents.
+            recordings: recordings, those of one call in the order in which they were made.
+        """
+        for tool in Catalogue(tools):
+            self._documents.add(tool)
+        self._filing.add(recordings)
+
+
 def take_in(
     into: Path,
     source: str,
@@ -88,112 +160,230 @@ def take_in(
     recordings: Iterable[Recording],
     imported: Imported,
     notes: dict[str, Any] | None = None,
+    shards: bool = False,
 ) -> World:
-    """Add documents and recordings to a world.
-
-    Args:
-        into: the world's directory; made where missing.
-        source: where the data comes from; stands in the description of a new world.
-        tools: documents.
-        recordings: recordings, those of one call in the order in which they were made.
-        imported: the counts are added to it, and what was left out.
-        notes: further fields of a new world's description.
+    """Add documents and recordings to a world at once; see `Intake`.
 
     Returns:
         The world.
-
-    Raises:
-        BadInput: the directory is no world, or another process is recording into it.
-        CorruptTape: a cassette that is there is damaged.
     """
-    world = create_world(into, into.resolve().name, source, notes)
-    try:
-        with FileLock(into / ".recording.lock", timeout=0):
-            _add_documents(into / "tools", Catalogue(tools), imported)
-            _add_recordings(into, recordings, imported)
-    except Timeout as error:
-        raise BadInput(f"{into}: another process is recording into this world.") from error
-    return world
+    with Intake(into, source, imported, notes, shards) as intake:
+        intake.add(tools, recordings)
+    return World(into)
 
 
 def _place(category: str, tool: str) -> Place:
     return standardise(category), standardise(tool)
 
 
-def _add_documents(folder: Path, incoming: Catalogue, imported: Imported) -> None:
-    files: dict[Place, Path] = {}
-    known: dict[Place, set[str]] = {}
-    for path in sorted(folder.glob("*/*.json")):
-        tool = read_tool(path)
+class _Documents:
+    """The documents of a world, which get more."""
+
+    def __init__(self, world: World, imported: Imported) -> None:
+        self._catalogue = world.catalogue
+        self._folder = world.path / "tools"
+        self._imported = imported
+        self._files: dict[Place, Path] = {}
+        self._apis: dict[Place, set[str]] = {}
+        for path in sorted(self._folder.glob("*/*.json")):
+            self._know(read_tool(path), path)
+
+    def add(self, tool: Tool) -> None:
+        """Add a tool, or the APIs that a known tool lacks."""
         place = _place(tool.category, tool.name)
-        files.setdefault(place, path)
-        known.setdefault(place, set()).update(standardise(api.name) for api in tool.api_list)
-    for tool in incoming:
-        place = _place(tool.category, tool.name)
-        if place in files:
-            _add_apis(files[place], tool, known[place], imported)
-            continue
-        path = folder / folder_name(tool.category) / f"{folder_name(tool.name)}.json"
+        if place in self._files:
+            self._add_apis(self._files[place], tool, self._apis[place])
+            return
+        path = self._folder / folder_name(tool.category) / f"{folder_name(tool.name)}.json"
         if path.exists():
-            imported.skipped[f"{tool.category}/{tool.name}"] = (
+            self._imported.skipped[f"{tool.category}/{tool.name}"] = (
                 f"its file name is taken by another tool: {path}"
             )
-            continue
-        Catalogue([tool]).write(folder)
-        imported.tools += 1
-        imported.apis += len(tool.api_list)
+            return
+        Catalogue([tool]).write(self._folder)
+        self._catalogue.add(tool)
+        self._know(tool, path)
+        self._imported.tools += 1
+        self._imported.apis += len(tool.api_list)
 
+    def _know(self, tool: Tool, path: Path) -> None:
+        place = _place(tool.category, tool.name)
+        self._files.setdefault(place, path)
+        names = {standardise(api.name) for api in tool.api_list}
+        self._apis.setdefault(place, set()).update(names)
 
-def _add_apis(path: Path, tool: Tool, known: set[str], imported: Imported) -> None:
-    new = [api for api in tool.api_list if standardise(api.name) not in known]
-    imported.already_there += len(tool.api_list) - len(new)
-    if new:
+    def _add_apis(self, path: Path, tool: Tool, known: set[str]) -> None:
+        new = [api for api in tool.api_list if standardise(api.name) not in known]
+        self._imported.already_there += len(tool.api_list) - len(new)
+        if not new:
+            return
         old = read_tool(path)
         merged = old.model_copy(update={"api_list": [*old.api_list, *new]})
         write_whole(path, json.dumps(merged.to_json(), ensure_ascii=False, indent=2) + "\n")
-        imported.apis += len(new)
+        self._catalogue.add(tool)
+        self._know(tool, path)
+        self._imported.apis += len(new)
 
 
-def _add_recordings(world: Path, recordings: Iterable[Recording], imported: Imported) -> None:
-    groups: dict[Path, list[Recording]] = {}
-    for recording in recordings:
-        path = cassette_path(world, recording.call.category, recording.call.tool)
-        groups.setdefault(path, []).append(recording)
-    for path, group in sorted(groups.items()):
-        _add_to_cassette(path, group, imported)
+class _Filing(ABC):
+    """Files recordings into the archive of a world, and indexes them on the way."""
+
+    def __init__(self, world: World, imported: Imported) -> None:
+        self.world = world
+        self.imported = imported
+        self._keyed_by: dict[tuple[str, str, str], Api | None] = {}
+
+    @abstractmethod
+    def add(self, recordings: Iterable[Recording]) -> None:
+        """File what the archive lacks."""
+
+    def end(self) -> None:
+        """Vouch for the index, where a rebuild would find the same documents."""
+        now = Catalogue.read(self.world.path / "tools")
+        if all(_document(now, place) == keyed for place, keyed in self._keyed_by.items()):
+            self.world.store.note_sources()
+
+    def index(self, entries: list[Entry]) -> None:
+        """Index entries by the documents that the world has now."""
+        for recording, _ in entries:
+            self.keyed_now(recording.call)
+        self.world.store.add(entries)
+
+    def keyed_now(self, call: ApiCall) -> None:
+        """Note the document that an API's calls are keyed by."""
+        place = (call.category, call.tool, call.api)
+        if place not in self._keyed_by:
+            self._keyed_by[place] = _document(self.world.catalogue, place)
 
 
-def _add_to_cassette(path: Path, recordings: list[Recording], imported: Imported) -> None:
-    there = read_cassette(path) if path.exists() else []
-    owner = (there or recordings)[0].call
-    place = _place(owner.category, owner.tool)
+class _IntoCassettes(_Filing):
+    """Files recordings into cassettes.
+
+    They are indexed only where the index is empty and the cassettes come in their order; else the
+    next look-up rebuilds it.
+    """
+
+    def __init__(self, world: World, imported: Imported) -> None:
+        super().__init__(world, imported)
+        self._indexed = not world.archive.files()
+        self._last = Path()
+        if self._indexed:
+            world.store.forget_sources()
+
+    def add(self, recordings: Iterable[Recording]) -> None:
+        """See `_Filing`."""
+        groups: dict[Path, list[Recording]] = {}
+        for recording in recordings:
+            path = cassette_path(self.world.path, recording.call.category, recording.call.tool)
+            groups.setdefault(path, []).append(recording)
+        for path, group in sorted(groups.items()):
+            self._add_to_cassette(path, group)
+
+    def end(self) -> None:
+        """See `_Filing`."""
+        if self._indexed:
+            super().end()
+
+    def _add_to_cassette(self, path: Path, recordings: list[Recording]) -> None:
+        there = read_cassette(path) if path.exists() else []
+        owner = (there or recordings)[0].call
+        place = _place(owner.category, owner.tool)
+        mine = []
+        for recording in recordings:
+            call = recording.call
+            if _place(call.category, call.tool) == place:
+                mine.append(recording)
+            else:
+                self.imported.skipped[f"{call.category}/{call.tool}"] = (
+                    f"its cassette's name is taken by another tool: {path}"
+                )
+        new = _lacking(there, mine, self.imported)
+        if not new:
+            return
+        ordered = sorted([*there, *new], key=filing_order)
+        write_cassette(path, owner.category, owner.tool, ordered)
+        self._indexed = self._indexed and not there and path > self._last
+        self._last = path
+        if self._indexed:
+            names = (owner.category, owner.tool)
+            self.index([(r, r.to_line()) for r in (_of_tool(r, *names) for r in ordered)])
+
+
+class _IntoShards(_Filing):
+    """Files recordings into shards; what waits for the next one is bounded."""
+
+    def __init__(self, world: World, imported: Imported) -> None:
+        super().__init__(world, imported)
+        for call in world.store.apis():
+            self.keyed_now(call)
+        world.store.forget_sources()
+        self._lines: list[str] = []
+        self._size = 0
+
+    def add(self, recordings: Iterable[Recording]) -> None:
+        """See `_Filing`."""
+        groups: dict[tuple[str, str], list[Recording]] = {}
+        for recording in recordings:
+            call = recording.call
+            groups.setdefault((standardise(call.tool), standardise(call.api)), []).append(recording)
+        for name, group in groups.items():
+            there = list(self.world.store.of_api(*name))
+            entries = [(r, r.to_line()) for r in _lacking(there, group, self.imported)]
+            self.index(entries)
+            self._lines += (line for _, line in entries)
+            self._size += sum(len(line) for _, line in entries)
+            if self._size >= SHARD_SIZE:
+                self._write()
+
+    def end(self) -> None:
+        """See `_Filing`."""
+        self._write()
+        super().end()
+
+    def _write(self) -> None:
+        if self._lines:
+            Shards(self.world.path).write(self._lines, "imported")
+            self.world.store.commit()
+        self._lines, self._size = [], 0
+
+
+def _document(catalogue: Catalogue, place: tuple[str, str, str]) -> Api | None:
+    category, tool, api = place
+    found = catalogue.find(tool, api, category)
+    return found[1] if found else None
+
+
+def _of_tool(recording: Recording, category: str, tool: str) -> Recording:
+    """Spell a recording's tool as its cassette does."""
+    call = recording.call
+    if (call.category, call.tool) == (category, tool):
+        return recording
+    return replace(recording, call=ApiCall(category, tool, call.api, call.arguments))
+
+
+def _lacking(
+    there: list[Recording], coming: list[Recording], imported: Imported
+) -> list[Recording]:
+    """Give the recordings that are not there yet, one for one, and count both kinds."""
     left = Counter(_fingerprint(recording) for recording in there)
     new = []
-    known = 0
-    for recording in recordings:
-        call = recording.call
-        if _place(call.category, call.tool) != place:
-            imported.skipped[f"{call.category}/{call.tool}"] = (
-                f"its cassette's name is taken by another tool: {path}"
-            )
-            continue
+    for recording in coming:
         fingerprint = _fingerprint(recording) if there else ""
         if left[fingerprint]:
             left[fingerprint] -= 1
-            known += 1
         else:
             new.append(recording)
-    imported.already_there += known
+    imported.already_there += len(coming) - len(new)
     imported.recordings += len(new)
-    if new:
-        ordered = sorted([*there, *new], key=filing_order)
-        write_cassette(path, owner.category, owner.tool, ordered)
+    return new
 
 
 def _fingerprint(recording: Recording) -> str:
     """Tell recordings apart by call and answer; how the request was spelled does not count."""
     call, response = recording.call, recording.response
     parts = [
+        standardise(call.category),
+        standardise(call.tool),
         standardise(call.api),
         call.arguments,
         recording.instruction,

@@ -163,8 +163,9 @@ class Description:
                 left_out.append(f"body field {parameter.name} (a parameter has that name)")
             else:
                 (required if is_required else optional).append(parameter)
-        if kind and any(f"{{{name}}}" not in path for name in taken):
-            left_out.append("the query string: with a body, its parameters travel in the body")
+        for parameter in [*required, *optional] if kind else []:
+            if parameter.name in taken and f"{{{parameter.name}}}" not in path:
+                parameter.location = "query"
         texts = [str(operation.get(part) or "") for part in ("summary", "description")]
         url = self._server(item, operation).rstrip("/") + "/" + path.lstrip("/")
         api = Api(

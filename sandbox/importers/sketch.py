@@ -56,6 +56,8 @@ def _type(values: Iterable[Any]) -> str:
 def _type_of(value: Any) -> str:
     if isinstance(value, list | dict):
         return "ARRAY" if isinstance(value, list) else "OBJECT"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return "NUMBER"
     text = value.strip() if isinstance(value, str) else json.dumps(value)
     if text.lower() in ("true", "false"):
         return "BOOLEAN"

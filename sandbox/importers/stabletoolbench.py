@@ -6,8 +6,11 @@ texts of tool inputs and whose values are `{"error", "response"}`.
 
 import ast
 import json
+import re
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +18,33 @@ from sandbox.call import ApiCall
 from sandbox.cassette import Recording
 from sandbox.catalogue import Catalogue
 from sandbox.errors import BadInput
-from sandbox.importers.intake import Imported, known_documents, take_in
+from sandbox.importers.intake import Imported, Intake, known_documents
 from sandbox.importers.sketch import sketch_parameters
 from sandbox.importers.toolbench import UNKNOWN_URL
 from sandbox.names import function_name, standardise
 from sandbox.response import ERROR_TEXTS
+from sandbox.secrets import Redactor
 from sandbox.tool import Api, Tool
 
 _CODES = {text: int(code) for code, text in ERROR_TEXTS.items()}
 
+_NOT_JSON_IN_PYTHON = re.compile(r'["\\]|true|false|null|NaN|Infinity')
+"""What Python writes in another way than JSON, or does not know."""
+
+_redactor = Redactor()
+_ascii = json.JSONEncoder().encode
+_readable = json.JSONEncoder(ensure_ascii=False).encode
+
 Arguments = dict[str, Any] | str
 
 
-def import_stabletoolbench(source: Path, into: Path) -> Imported:
-    """Bring a cache of responses into a world.
+def import_stabletoolbench(source: Path, into: Path, shards: bool = False) -> Imported:
+    """Bring a cache of responses into a world, one tool at a time.
 
     Args:
         source: the cache's folder (`tool_response_cache`), or one that holds it.
         into: the world's directory; made where missing.
+        shards: keep the recordings of a new world in shards, not in cassettes.
 
     Returns:
         What came in; files and entries that are no responses are listed as skipped.
@@ -41,27 +53,38 @@ def import_stabletoolbench(source: Path, into: Path) -> Imported:
         BadInput: there is no response.
     """
     imported = Imported()
-    known = known_documents(into)
-    tools: list[Tool] = []
-    recordings: list[Recording] = []
-    for path in _files(source):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)
-            entries = list(_entries(path, imported))
-        if entries:
-            tool, api, is_known = _document(path, [arguments for arguments, _ in entries], known)
-            if not is_known:
-                tools.append(tool)
-            recordings += _recordings(tool, api, entries)
-    if not recordings:
+    parts = _parts(source, known_documents(into), imported)
+    first = next(parts, None)
+    if first is None:
         reasons = "".join(f"\n  {p}: {why}" for p, why in list(imported.skipped.items())[:5])
         raise BadInput(
             f"{source}: no cached responses here. Point at StableToolBench's tool_response_cache "
             f"(<category>/<tool>/<api>.json).{reasons}"
         )
     notes = {"placeholders": {"url": UNKNOWN_URL}}
-    take_in(into, "StableToolBench", tools, recordings, imported, notes)
+    with Intake(into, "StableToolBench", imported, notes, shards) as intake:
+        for tools, recordings in chain([first], parts):
+            intake.add(tools, recordings)
     return imported
+
+
+def _parts(
+    source: Path, known: Catalogue, imported: Imported
+) -> Iterator[tuple[list[Tool], list[Recording]]]:
+    """Read the cache tool by tool: new documents, and recordings."""
+    for _, paths in groupby(_files(source), key=lambda path: path.parent):
+        tools: list[Tool] = []
+        recordings: list[Recording] = []
+        for path in paths:
+            entries = list(_entries(path, imported))
+            if entries:
+                inputs = [arguments for arguments, _ in entries]
+                tool, api, is_known = _document(path, inputs, known)
+                if not is_known:
+                    tools.append(tool)
+                recordings += _recordings(tool, api, entries)
+        if recordings:
+            yield tools, recordings
 
 
 def _files(source: Path) -> list[Path]:
@@ -84,7 +107,7 @@ def _entries(path: Path, imported: Imported) -> Iterator[tuple[Arguments, dict[s
     wrong = 0
     for key, value in content.items():
         if isinstance(value, dict) and "response" in value:
-            yield read_input(key), value
+            yield _redactor.value(read_input(key)), value
         else:
             wrong += 1
     if wrong:
@@ -99,16 +122,26 @@ def read_input(text: str) -> Arguments:
     """
     text = _encodable(text)
     value: Any = None
-    try:
-        value = json.loads(text or "{}")
-    except (ValueError, RecursionError):
+    with suppress(ValueError, RecursionError):
+        value = json.loads(text.replace("'", '"') if _is_json_in_python(text) else text or "{}")
+    if value is None:
         try:
-            value = _plain(ast.literal_eval(text.strip()))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                value = _plain(ast.literal_eval(text.strip()))
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             return text
     if not isinstance(value, dict) or ("\\" in text and _has_surrogates(value)):
         return text
     return value
+
+
+def _is_json_in_python(text: str) -> bool:
+    """Tell whether a dictionary that Python wrote is JSON but for its quotes.
+
+    Most tool inputs are, and JSON is read five times as fast.
+    """
+    return text.startswith("{'") and not _NOT_JSON_IN_PYTHON.search(text)
 
 
 def _has_surrogates(value: Any) -> bool:
@@ -166,16 +199,14 @@ def _recordings(
     for arguments, value in entries:
         error = value.get("error") or ""
         request = {
-            "body": json.dumps({"function": function, "arguments": arguments}),
+            "body": _ascii({"function": function, "arguments": arguments}),
             "headers": {"content-type": ["application/json"]},
             "method": "POST",
             "uri": UNKNOWN_URL,
         }
-        observation = json.dumps(
-            {"error": error, "response": value["response"]}, ensure_ascii=False
-        )
+        observation = _readable({"error": error, "response": value["response"]})
         response = {
-            "body": {"string": _encodable(observation)},
+            "body": {"string": _encodable(_redactor.text(observation))},
             "headers": {"content-type": ["application/json"]},
             "status": {"code": 200, "message": "OK"},
         }

@@ -51,13 +51,14 @@ _ABOUT = re.compile(r'The description of this function is: "(.*)"\Z', re.DOTALL)
 Json = dict[str, Any]
 
 
-def import_toolbench(source: Path, into: Path) -> Imported:
+def import_toolbench(source: Path, into: Path, shards: bool = False) -> Imported:
     """Bring all trees, query files and tool documents below a folder into a world.
 
     Args:
         source: a folder of ToolBench's data, or a single file.
         into: the world's directory; made where missing. Trees and query files need one without
             recordings; tool documents may come into any.
+        shards: keep the recordings of a new world in shards, not in cassettes.
 
     Returns:
         What was found.
@@ -95,7 +96,7 @@ def import_toolbench(source: Path, into: Path) -> Imported:
     directory.add_shapes(documents, imported)
     tools = [*Catalogue.from_api_list(e for t in trees for e in t.api_list()), *documents]
     notes = {"placeholders": {"category": UNKNOWN_CATEGORY, "url": UNKNOWN_URL}}
-    world = take_in(into, "ToolBench", tools, [], imported, notes)
+    world = take_in(into, "ToolBench", tools, [], imported, notes, shards)
     _write_trees(world, trees, imported)
     for path, entries in instructions.items():
         _write_instructions(world.path / path, entries)
@@ -218,8 +219,13 @@ class Tree:
             yield RecordedCompletion(self.model, "", self.instruction, order, _completion(step))
 
     def recordings(self) -> Iterator[Recording]:
-        """Give the API calls in the order in which they were made, with what came back."""
-        entries = {function["name"]: _entry_of(function) for function in self.functions}
+        """Give the API calls in the order in which they were made, with what came back.
+
+        Of functions that share a name, the first is called, as in ToolBench.
+        """
+        entries: dict[str, Json] = {}
+        for function in self.functions:
+            entries.setdefault(function["name"], _entry_of(function))
         for step in _steps(self.root):
             if step[-1]["node_type"] == "Action Input" and not _is_plain_finish(step):
                 yield self._recording(entries, step[-2]["description"], step[-1])
@@ -408,20 +414,28 @@ def _distinct(trees: list[Tree]) -> list[Tree]:
 def _write_trees(world: World, trees: list[Tree], imported: Imported) -> None:
     if not trees:
         return
-    cassettes: dict[tuple[str, str], list[Recording]] = {}
-    for recording in (r for tree in trees for r in tree.recordings()):
-        place = (recording.call.category, recording.call.tool)
-        cassettes.setdefault(place, []).append(recording)
-        imported.recordings += 1
-    for (category, tool), recordings in sorted(cassettes.items()):
-        path = cassette_path(world.path, category, tool)
-        ordered = sorted(recordings, key=lambda r: (standardise(r.call.api), r.instruction or ""))
-        write_cassette(path, category, tool, ordered)
+    recordings = [recording for tree in trees for recording in tree.recordings()]
+    if world.archive.is_sharded:
+        take_in(world.path, "ToolBench", [], recordings, imported)
+    else:
+        _write_cassettes(world, recordings)
+        imported.recordings += len(recordings)
     for model in sorted({tree.model for tree in trees}):
         answers = [c for tree in trees if tree.model == model for c in tree.completions()]
         write_completions(world.path / "completions" / f"{folder_name(model)}.jsonl", answers)
         imported.completions += len(answers)
     imported.trees = len(trees)
+
+
+def _write_cassettes(world: World, recordings: list[Recording]) -> None:
+    cassettes: dict[tuple[str, str], list[Recording]] = {}
+    for recording in recordings:
+        place = (recording.call.category, recording.call.tool)
+        cassettes.setdefault(place, []).append(recording)
+    for (category, tool), group in sorted(cassettes.items()):
+        path = cassette_path(world.path, category, tool)
+        ordered = sorted(group, key=lambda r: (standardise(r.call.api), r.instruction or ""))
+        write_cassette(path, category, tool, ordered)
 
 
 def _query_tools(queries: dict[Path, list[Json]]) -> Iterator[Tool]:

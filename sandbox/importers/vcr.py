@@ -164,12 +164,13 @@ class Exchange:
         return Recording(call, request, self.response)
 
 
-def import_vcr(source: Path, into: Path) -> Imported:
+def import_vcr(source: Path, into: Path, shards: bool = False) -> Imported:
     """Bring vcrpy's cassettes into a world.
 
     Args:
         source: a cassette, or a folder of them.
         into: the world's directory; made where missing.
+        shards: keep the recordings of a new world in shards, not in cassettes.
 
     Returns:
         What came in.
@@ -198,7 +199,7 @@ def import_vcr(source: Path, into: Path) -> Imported:
     routes = Routes([*known.apis(), *Catalogue(tools).apis()])
     recordings = [e.recording(*found) for e in exchanges if (found := _find(routes, e))]
     notes = {"placeholders": {"category": IMPORTED_CATEGORY}}
-    take_in(into, "vcrpy cassettes", tools, recordings, imported, notes)
+    take_in(into, "vcrpy cassettes", tools, recordings, imported, notes, shards)
     return imported
 
 
@@ -440,4 +441,9 @@ def _sketch_api(name: str, method: str, path: str, exchanges: list[Exchange]) ->
     )
     if kinds in (["json"], ["form"]):
         api.request_body = kinds[0]
+        in_query = {name for e in exchanges for name in fields(urlsplit(e.request["uri"]).query)}
+        in_query -= {name for e in exchanges for name in e.body_arguments}
+        for parameter in api.parameters:
+            if parameter.name in in_query:
+                parameter.location = "query"
     return api

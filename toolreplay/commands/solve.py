@@ -69,6 +69,9 @@ def solve(
     simulator: SimulatorName = "auto",
     simulator_url: SimulatorUrl = None,
     state: State = False,
+    failures: Annotated[
+        bool, typer.Option(help="Replay passing failures where nothing else is recorded.")
+    ] = False,
     key: Key = None,
     via: Via = None,
     host: Host = None,
@@ -107,7 +110,7 @@ def solve(
     if strict and chosen_mode != "replay":
         raise BadInput(f"--strict replays: it does not go with --mode {mode}.")
     total = len(read_queries(queries)[:first])
-    opened = World(world)
+    opened = World(world, failures)
     answers = open_simulator(simulator, opened, state, simulator_url or base_url)
     limits = Limits(depth=depth, width=width, model_calls=max_calls)
     settings = Settings(

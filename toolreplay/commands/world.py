@@ -21,6 +21,12 @@ def import_world(
     category: Annotated[
         str | None, typer.Option(help="The tool's category; for openapi (default: Imported).")
     ] = None,
+    shards: Annotated[
+        bool,
+        typer.Option(
+            help="Keep the recordings of a new world in compressed shards: for very many of them."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Bring data from elsewhere into a world, new or filled; nothing there is overwritten.
@@ -33,7 +39,7 @@ def import_world(
     \b
     Examples:
       toolreplay world import toolbench ../shared/toolbench --into worlds/toolbench
-      toolreplay world import stabletoolbench tool_response_cache --into worlds/stable
+      toolreplay world import stabletoolbench tool_response_cache --into worlds/stable --shards
       toolreplay world import vcr tests/cassettes --into worlds/mine
       toolreplay world import openapi petstore.yaml --category Shops --into worlds/mine
     """
@@ -46,8 +52,11 @@ def import_world(
         raise BadInput(f"Nothing imports {kind!r}: take {', '.join(_IMPORTERS)}.")
     if category is not None and kind != "openapi":
         raise BadInput(f"--category is for openapi; {kind} brings its own categories.")
+    if shards and kind == "openapi":
+        raise BadInput("--shards is for recordings; openapi brings documents alone.")
     importer = getattr(import_module(_IMPORTERS[kind]), f"import_{kind}")
-    imported = importer(source, into, *([category] if category else []))
+    more = {"category": category} if category else {"shards": True} if shards else {}
+    imported = importer(source, into, **more)
     if as_json:
         show_json(asdict(imported))
         return
@@ -153,3 +162,18 @@ def verify_world(
         typer.echo(f"{len(problems)} problems, {left} left." if problems else "All is well.")
     if left:
         raise typer.Exit(1)
+
+
+@app.command("compact")
+def compact_world(world: Annotated[Path, typer.Argument(help="The world.")]) -> None:
+    """Put a world's shards into one, without the recordings that later ones replaced.
+
+    \b
+    Examples:
+      toolreplay world compact worlds/stable
+    """
+    from sandbox.compact import compact
+    from sandbox.world import World
+
+    before, now = compact(World(world))
+    typer.echo(f"{before:,} bytes of shards before, {now:,} now.")
