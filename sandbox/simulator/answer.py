@@ -41,7 +41,10 @@ class Answer:
         """Whether the API refused or failed instead of answering."""
         if self.code is not None:
             return bool(self.error) or self.code != StatusCode.ANSWERED
-        return self.status >= 400 or status_of_http(self.status, self.body) != StatusCode.ANSWERED
+        return (
+            self.status >= 400
+            or status_of_http(self.status, self.text, self.body) != StatusCode.ANSWERED
+        )
 
     @property
     def text(self) -> str:
