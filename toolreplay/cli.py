@@ -7,7 +7,17 @@ import typer
 
 from sandbox.errors import ToolReplayError
 from toolreplay import __version__
-from toolreplay.commands import dataset, demo, evaluate, probe, record, solve, world
+from toolreplay.commands import (
+    compare,
+    dataset,
+    demo,
+    evaluate,
+    export,
+    probe,
+    record,
+    solve,
+    world,
+)
 
 app = typer.Typer(
     name="toolreplay",
@@ -55,7 +65,9 @@ def toolreplay(
 app.command("demo")(demo.demo)
 app.command("solve")(solve.solve)
 app.command("eval")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("dataset")(dataset.dataset)
 app.command("record")(record.record)
 app.command("probe")(probe.probe)
+app.add_typer(export.app, name="export")
 app.add_typer(world.app, name="world")

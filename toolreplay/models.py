@@ -1,14 +1,25 @@
 """Models by their names, each behind the recorder of a world."""
 
+from typing import Protocol
+
 from sandbox.chat import ChatModel
+from sandbox.completions import CompletionTape
 from sandbox.errors import BadInput
 from sandbox.openai_model import ObservationRole, OpenAIModel
 from sandbox.recorded_model import RecordedModel, RecordingModel
-from sandbox.world import World
+
+
+class TapeKeeper(Protocol):
+    """Whoever has a tape of model calls: a world, or a run with its judges."""
+
+    @property
+    def completions(self) -> CompletionTape:
+        """The tape."""
+        ...
 
 
 def open_model(
-    name: str, world: World, base_url: str | None, observation_role: ObservationRole
+    name: str, world: TapeKeeper, base_url: str | None, observation_role: ObservationRole
 ) -> tuple[ChatModel, list[str]]:
     """Open a model by its name.
 

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,3 +16,16 @@ Budget = Annotated[int | None, typer.Option(min=1, help="Live calls to make at m
 Workers = Annotated[
     int, typer.Option("--workers", "-w", min=1, help="Instructions to solve at once.")
 ]
+Judges = Annotated[
+    list[str] | None,
+    typer.Option("--judge", help="rule, recorded[:NAME] or openai:NAME; repeat to compare judges."),
+]
+Votes = Annotated[int, typer.Option(min=1, help="How often a judge is asked each question.")]
+VerdictMode = Annotated[
+    str,
+    typer.Option(
+        "--mode", help="The judge's: replay (recorded verdicts), live (ask what is new), refresh."
+    ),
+]
+JudgeUrl = Annotated[str | None, typer.Option(envvar="OPENAI_BASE_URL", help="The judge's server.")]
+Against = Annotated[Path | None, typer.Option(help="Another run to compare with.")]
