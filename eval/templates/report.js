@@ -306,7 +306,8 @@
   }
   byId("set").append(element("option", { value: "" }, "all sets"));
   for (const set of new Set(data.instructions.map((i) => i.set))) byId("set").append(element("option", { value: set }, set));
-  for (const id of ["find", "filter", "set"]) byId(id).addEventListener("input", showList);
+  byId("find").addEventListener("input", showList);
+  for (const id of ["filter", "set"]) byId(id).addEventListener("change", showList);
   byId("list").addEventListener("keydown", (event) => {
     const buttons = [...byId("list").querySelectorAll("button")];
     const next = buttons[buttons.indexOf(document.activeElement) + ({ ArrowDown: 1, ArrowUp: -1 }[event.key] ?? 0)];
