@@ -60,7 +60,8 @@ class Cases:
 
     Args:
         path: a run directory; a folder of ToolBench's or StableToolBench's answer files, one
-            folder per set; or a folder (or file) in ToolEval's converted format.
+            folder per set; or a folder (or file) in ToolEval's converted format. A folder may
+            have an `instructions.json`, a query file with the facts of right answers.
 
     Attributes:
         path: where it lies.
@@ -143,6 +144,9 @@ class Cases:
 
     def _find_answers(self) -> None:
         files = sorted(self.path.rglob("*.json")) if self.path.is_dir() else [self.path]
+        asked = self.path / "instructions.json"
+        known = read_instructions(asked) if asked in files else []
+        files = [f for f in files if f != asked and f.parent != self.path / "verdicts"]
         for file in sorted(files, key=lambda f: (f.parent, _natural(f.name))):
             named = _ANSWER_FILE.fullmatch(file.name)
             content = read_object(file)
@@ -158,6 +162,10 @@ class Cases:
                     f"{file}: neither an answer file (it lacks answer_generation, or its name is "
                     f"not <query id>_<method>.json) nor converted answers."
                 )
+        for instruction in known:
+            if instruction.id not in self._files:
+                raise BadInput(f"{self.path}: 0 answers to instruction {instruction.id}, not one.")
+            self._files[instruction.id] = instruction, self._files[instruction.id][1]
         if not self._files:
             raise BadInput(f"{self.path}: no answers here: neither a run nor a folder of answers.")
 

@@ -8,7 +8,7 @@ search took first.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sandbox.errors import BadInput
@@ -36,23 +36,44 @@ def convert(answer: Answer, method: str) -> Converted:
     try:
         generation = answer["answer_generation"]
         nodes = list(_said(generation) if generation["valid_data"] else _first_path(answer))
-        return {
-            "query": generation["query"],
-            "available_tools": generation["function"],
-            "answer": {
-                "method": method,
-                "total_steps": len(nodes) + 2,
-                "final_answer": generation["final_answer"],
-                "answer_details": [_sequence(nodes)],
-            },
-        }
+        told, tools = generation["final_answer"], generation["function"]
+        return assemble(generation["query"], tools, nodes, told, method)
     except KeyError as error:
         raise BadInput(f"an answer of another version: it lacks the field {error}") from error
     except (TypeError, IndexError, AttributeError) as error:
         raise BadInput(f"an answer of another version ({error})") from error
 
 
-def _sequence(nodes: list[tuple[str, Any]]) -> dict[str, Any]:
+def assemble(
+    query: str,
+    tools: list[dict[str, Any]],
+    steps: Sequence[tuple[str, Any]],
+    final_answer: str,
+    method: str,
+) -> Converted:
+    """Put a path together as a converted answer, also one of an agent that is not ours.
+
+    Args:
+        query: what was asked.
+        tools: the functions on offer, in OpenAI's format.
+        steps: role and message of each step: `assistant` with a text, or `tool` with
+            `{"name", "arguments", "response"}`, texts all three.
+        final_answer: what the user was told, or the arguments of Finish.
+        method: what to call the method.
+    """
+    return {
+        "query": query,
+        "available_tools": tools,
+        "answer": {
+            "method": method,
+            "total_steps": len(steps) + 2,
+            "final_answer": final_answer,
+            "answer_details": [_sequence(steps)],
+        },
+    }
+
+
+def _sequence(nodes: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     """Hang each node below the one before; prompts stay empty, as in the published files."""
     below: list[dict[str, Any]] = []
     for role, message in reversed([("system", ""), ("user", ""), *nodes]):
@@ -145,14 +166,16 @@ def answer_text(converted: Converted) -> str:
     if "give_up_and_restart" in told:
         return ""
     given = finish_arguments(told)
-    text = given.get("final_answer", "") if given else told
+    is_finish = "final_answer" in given or "return_type" in given
+    text = given.get("final_answer", "") if is_finish else told
     return text if isinstance(text, str) else str(text)
 
 
 def restore(converted: Converted) -> Answer:
     """Turn a converted answer back into an answer file with the one path that it keeps.
 
-    What conversion dropped stays lost: other branches, status codes, provenance, token counts.
+    What conversion dropped stays lost: other branches, status codes, token counts, and where
+    calls were answered (their provenance is `unstated`).
 
     Raises:
         BadInput: it is no converted answer.
@@ -163,8 +186,9 @@ def restore(converted: Converted) -> Answer:
             chain.append({"node_type": "Thought", "description": message})
         elif isinstance(message, dict):
             call = {"node_type": "Action Input", "description": message["arguments"]}
+            made = {} if message["name"] == "Finish" else {"provenance": "unstated"}
             chain.append({"node_type": "Action", "description": message["name"]})
-            chain.append({**call, "observation": message["response"]})
+            chain.append({**call, "observation": message["response"], **made})
         else:
             raise BadInput("a converted answer of an older version: its calls are cut texts")
     told = converted["answer"]["final_answer"]

@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from eval.case import Cases
-from eval.conversion import answer_text, convert, restore, steps_of
+from eval.conversion import answer_text, assemble, convert, dump, restore, steps_of
+from eval.evaluation import evaluate
 from sandbox.errors import BadInput
 from toolreplay.cli import app
 
@@ -165,6 +166,35 @@ def test_an_answer_without_finish_is_restored_as_one() -> None:
     assert answer["win"]
     assert answer_text(converted) == "Paris"
     assert answer["compare_candidates"][0][-2]["description"] == "Finish"
+
+
+def test_an_answer_in_json_of_its_own_is_the_answer() -> None:
+    converted = convert(valid({"role": "assistant", "content": "x"}), "mine")
+    for told, text in (
+        ('{"name": "National Day"}', '{"name": "National Day"}'),
+        ('{"return_type": "give_answer", "final_answer": "7"}', "7"),
+        ('{"return_type": "give_answer"}', ""),
+        ('{"return_type": "give_up_and_restart"}', ""),
+        ("", ""),
+    ):
+        converted["answer"]["final_answer"] = told
+        assert answer_text(converted) == text
+
+
+def test_a_folder_may_bring_the_facts_of_right_answers(tmp_path: Path) -> None:
+    call = {"name": "f", "arguments": "{}", "response": "count 12"}
+    answers = {str(n): assemble("?", [], [("tool", call)], "It is 12.", "mine") for n in (1, 2)}
+    (tmp_path / "mine.json").write_text(dump(answers))
+    fact = {"value": 12, "call": {}, "pointer": "/count"}
+    asked = [{"set": "mine", "query_id": n, "query": "?", "facts": [fact]} for n in (1, 2)]
+    asked[1]["facts"] = [{**fact, "value": 13}]
+    file = tmp_path / "instructions.json"
+    file.write_text(json.dumps(asked))
+    found = evaluate(tmp_path)
+    assert (found.settings[-1].grounded.successes, found.settings[-1].grounded.total) == (1, 2)
+    file.write_text(json.dumps([*asked, {"set": "mine", "query_id": 3, "query": "?"}]))
+    with pytest.raises(BadInput, match="0 answers to instruction mine/3"):
+        Cases(tmp_path)
 
 
 def test_cut_conversions_of_old_are_named(tmp_path: Path) -> None:
