@@ -112,6 +112,11 @@ class CompletionTape:
             self._keep(record)
             self._untidy.add(path)
 
+    def read_also(self, folder: Path) -> None:
+        """Answer from another tape's files as well; they are never written to."""
+        for path in sorted(folder.glob("*.jsonl")):
+            self._read(path)
+
     def tidy(self) -> None:
         """Sort the files that were appended to, with what other processes put there since."""
         with self._lock:

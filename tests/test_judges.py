@@ -412,6 +412,26 @@ def test_runs_compete(world: World, tmp_path: Path, server: ModelServer) -> None
     assert match.wins.wins.successes == 2
 
 
+def test_the_gate_replays_verdicts_from_the_tapes_of_both_runs(
+    world: World, tmp_path: Path, server: ModelServer
+) -> None:
+    other = World(shutil.copytree(world.path, tmp_path / "other"))
+    before = make_run(world, tmp_path / "one", [[answer("21")], [answer("21")]])
+    after = make_run(other, tmp_path / "two", [[answer("21")], [answer("3")]])
+    for run in (before, after):
+        judge_live(run, server, votes=1)
+    asked = len(server.bodies)
+    tapes = [(run / "completions" / "oracle.jsonl").read_bytes() for run in (before, after)]
+    command = f"compare {before} {after} --judge recorded:oracle --json"
+    done = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert done.exit_code == 1
+    found = json.loads(done.stdout)
+    assert [c["instruction"] for c in found["changes"] if c["kind"] == "lost"] == ["s/1"]
+    assert found["measure"] == "solved"
+    assert len(server.bodies) == asked
+    assert [(run / "completions" / "oracle.jsonl").read_bytes() for run in (before, after)] == tapes
+
+
 def test_published_labels_give_the_published_numbers(toolbench: Path) -> None:
     folder = toolbench / "stabletoolbench" / "pass_rate" / "virtual_chatgpt_cot"
     for name in ("json", "csv"):

@@ -2,7 +2,6 @@
 
 import pytest
 from scipy.stats import binomtest
-from sklearn.metrics import cohen_kappa_score
 
 from eval.statistics import agreement, mcnemar, paired_bootstrap
 
@@ -31,12 +30,18 @@ def test_a_bootstrap_of_nothing_knows_nothing() -> None:
 
 
 def test_kappa_is_cohens() -> None:
-    first = ["solved"] * 25 + ["unsolved"] * 20 + ["unsure"] * 5 + ["solved"] * 10
-    second = ["solved"] * 20 + ["unsolved"] * 20 + ["unsure"] * 10 + ["unsolved"] * 10
-    found = agreement(first, second)
-    assert found.kappa == pytest.approx(cohen_kappa_score(first, second))
-    assert found.agreed.successes == sum(a == b for a, b in zip(first, second, strict=True))
-    assert sum(found.table.values()) == 60
+    # Two readers of 50 grant proposals, the usual textbook example: 0.7 agreed, 0.5 by chance.
+    pairs = [("yes", "yes")] * 20 + [("yes", "no")] * 5
+    pairs += [("no", "yes")] * 10 + [("no", "no")] * 15
+    found = agreement([a for a, _ in pairs], [b for _, b in pairs])
+    assert found.kappa == pytest.approx(0.4)
+    assert (found.agreed.successes, found.agreed.total) == (35, 50)
+    assert found.table == {
+        ("yes", "yes"): 20,
+        ("yes", "no"): 5,
+        ("no", "yes"): 10,
+        ("no", "no"): 15,
+    }
 
 
 def test_kappa_is_undefined_where_chance_explains_all() -> None:

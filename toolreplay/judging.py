@@ -37,16 +37,18 @@ def opened_judges(
     mode: Mode = "replay",
     votes: int = 1,
     base_url: str | None = None,
+    also: Sequence[Path] = (),
 ) -> Iterator[list[Judge]]:
     """Open judges by their names for the length of a `with` block.
 
     Args:
         names: `rule`, or models as `toolreplay.models` names them.
         folder: the directory whose `completions/` keeps their answers; None where there is none.
-        mode: `replay` only takes recorded answers; `live` asks for what is not recorded;
-            `refresh` asks everything again and replaces the tape when all is judged.
+        mode: `replay` only takes recorded answers; `refresh` asks everything again and replaces
+            the tape when all is judged; every other mode asks for what is not recorded.
         votes: how often each question is asked.
         base_url: the address of a model's server.
+        also: further runs whose tapes answer too; nothing is written to them.
 
     Raises:
         BadInput: a judge is not known, or has no tape.
@@ -63,6 +65,8 @@ def opened_judges(
         )
     with ExitStack() as stack:
         tape = CompletionTape(folder / TAPE)
+        for other in also:
+            tape.read_also(other / TAPE)
         fresh: Path | None = None
         if mode == "refresh":
             (folder / TAPE).mkdir(parents=True, exist_ok=True)

@@ -63,7 +63,7 @@ def compare(
 
     measure = _measure(by or ("solved" if judge else "rule"), bool(judge))
     pair = Cases(baseline), Cases(run)
-    with opened_judges(judge or [], run, read_mode(mode), votes, base_url) as judges:
+    with opened_judges(judge or [], run, read_mode(mode), votes, base_url, [baseline]) as judges:
         before, after = (evaluate(cases, judges, keep=False) for cases in pair)
     found = gate.compare(*pair, (before, after), measure, _fail_on(fail_on), allow, shared_only)
     if junit is not None:

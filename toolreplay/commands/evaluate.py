@@ -65,7 +65,9 @@ def evaluate(
     names = judge or (["rule"] if against else [])
     with (
         progress_bar() as progress,
-        opened_judges(names, folder, read_mode(mode), votes, base_url) as judges,
+        opened_judges(
+            names, folder, read_mode(mode), votes, base_url, [against] if against else []
+        ) as judges,
     ):
         task = progress.add_task("Judging", total=len(cases) + 2 * len(others or []))
 

@@ -74,7 +74,7 @@ def leaderboard(
     for run in runs:
         cases = Cases(run)
         names = judge or ["rule"]
-        with opened_judges(names, run, read_mode(mode), votes, base_url) as judges:
+        with opened_judges(names, run, read_mode(mode), votes, base_url, [against]) as judges:
             own = judges if judge else []
             ours, theirs = (evaluate(c, own, keep=False) for c in (cases, reference))
             match = contest(cases, ours, reference, theirs, judges[0])
