@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
-EXTRAS := local,train,retrieval,distributed,mcp,upstream,dev
+EXTRAS := local,train,retrieval,distributed,mcp,inspect,upstream,dev
 
 # llama.cpp comes as source: what is not used here (vision, tools, examples) is left out.
 export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_TOOLS=OFF

@@ -29,6 +29,7 @@ class Verdict:
             cannot be solved, the search gave up.
         checked: whether the instruction says what a grounded answer is.
         missing: facts that the answer lacks, or that no call on its path returned.
+        untold: facts that the answer lacks.
     """
 
     instruction: str
@@ -36,6 +37,7 @@ class Verdict:
     grounded: bool
     checked: bool = True
     missing: tuple[str, ...] = ()
+    untold: tuple[str, ...] = ()
 
 
 def judge(instruction: Instruction, answer: dict[str, Any]) -> Verdict:
@@ -55,19 +57,25 @@ def judge(instruction: Instruction, answer: dict[str, Any]) -> Verdict:
     missing = tuple(
         str(fact.value) for fact in instruction.facts if not is_grounded(fact, told, chain)
     )
+    untold = tuple(str(fact.value) for fact in instruction.facts if not is_told(fact, told))
     if instruction.solvable:
         grounded = bool(instruction.facts) and not missing
     else:
         grounded = answer["answer_generation"]["finish_type"] == "give_up"
     checked = bool(instruction.facts) or not instruction.solvable
-    return Verdict(instruction.id, is_answer(told), grounded, checked, missing)
+    return Verdict(instruction.id, is_answer(told), grounded, checked, missing, untold)
 
 
 def final_answer(chain: list[dict[str, Any]]) -> str:
     """Read the final answer at the end of a path; empty where there is none."""
     if not chain:
         return ""
-    told = finish_arguments(chain[-1]["description"]).get("final_answer", "")
+    return told_in(chain[-1]["description"])
+
+
+def told_in(finish: str) -> str:
+    """Read the final answer from the arguments of Finish; empty where there is none."""
+    told = finish_arguments(finish).get("final_answer", "")
     return told if isinstance(told, str) else str(told)
 
 
@@ -81,6 +89,11 @@ def is_grounded(fact: Fact, told: str, chain: list[dict[str, Any]]) -> bool:
     observations = [node["observation"] for node in chain if node.get("provenance")]
     if not any(mentions(text, str(fact.value)) for text in observations):
         return False
+    return is_told(fact, told)
+
+
+def is_told(fact: Fact, told: str) -> bool:
+    """Tell whether an answer has a fact, in one of the ways to write it."""
     return any(mentions(told, way) for way in (str(fact.value), *fact.also))
 
 

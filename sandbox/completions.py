@@ -138,6 +138,11 @@ class CompletionTape:
                 ordered = dict(sorted({**known, model: hashes}.items()))
                 write_whole(path, json.dumps(ordered, ensure_ascii=False, indent=1) + "\n")
 
+    def read_also(self, folder: Path) -> None:
+        """Answer from another tape's files as well; they are never written to."""
+        for path in sorted(folder.glob("*.jsonl")):
+            self._read(path)
+
     def tidy(self) -> None:
         """Sort the files that were appended to, with what other processes put there since."""
         with self._lock:

@@ -8,7 +8,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -34,8 +34,11 @@ class ModelServer:
 
 
 @contextmanager
-def model_server() -> Iterator[ModelServer]:
+def model_server(
+    answer: "Callable[[dict[str, Any]], dict[str, Any]] | None" = None,
+) -> Iterator[ModelServer]:
     state = ModelServer()
+    respond = answer or decide
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -47,7 +50,7 @@ def model_server() -> Iterator[ModelServer]:
             if isinstance(fault, int):
                 self._send(fault, {"error": {"message": "faulty on purpose"}}, {"retry-after": "0"})
             elif fault == "silent":
-                content = decide(body)
+                content = respond(body)
                 content["choices"][0]["message"] = {"role": "assistant", "content": ""}
                 self._send(200, content)
             elif fault == "cut":
@@ -56,7 +59,7 @@ def model_server() -> Iterator[ModelServer]:
             else:
                 state.asked[json.dumps(body, sort_keys=True)] += 1
                 state.bodies.append(body)
-                self._send(200, decide(body))
+                self._send(200, respond(body))
 
         def _send(
             self, status: int, content: dict[str, Any], headers: dict[str, str] | None = None
@@ -108,6 +111,11 @@ def decide(body: dict[str, Any]) -> dict[str, Any]:
         "content": None,
         "tool_calls": [{"id": "1", "type": "function", "function": function}],
     }
+    return completion(body, message)
+
+
+def completion(body: dict[str, Any], message: dict[str, Any]) -> dict[str, Any]:
+    """Wrap a message as OpenAI's protocol does."""
     return {
         "id": "1",
         "object": "chat.completion",

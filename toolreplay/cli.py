@@ -8,9 +8,11 @@ import typer
 from sandbox.errors import ToolReplayError
 from toolreplay import __version__
 from toolreplay.commands import (
+    compare,
     dataset,
     demo,
     evaluate,
+    export,
     fidelity,
     model,
     probe,
@@ -67,9 +69,11 @@ app.command("demo")(demo.demo)
 app.command("solve")(solve.solve)
 app.command("eval")(evaluate.evaluate)
 app.command("fidelity")(fidelity.fidelity)
+app.command("compare")(compare.compare)
 app.command("dataset")(dataset.dataset)
 app.command("record")(record.record)
 app.command("simulate")(simulate.simulate)
 app.command("probe")(probe.probe)
+app.add_typer(export.app, name="export")
 app.add_typer(world.app, name="world")
 app.add_typer(model.app, name="model")

@@ -96,7 +96,7 @@ def _model(
             "The engines model and peers need a model: --model openai:NAME, or --model recorded "
             "for answers that --out keeps."
         )
-    return open_model(run.model, world, run.base_url, tape=tape)
+    return open_model(run.model, tape, run.base_url)
 
 
 def _way(name: str, world: World, chat: ChatModel | None) -> Way:

@@ -10,7 +10,6 @@ from sandbox.errors import BadInput
 from sandbox.llama.files import ModelSpec, sha256
 from sandbox.openai_model import ObservationRole, OpenAIModel
 from sandbox.recorded_model import RecordedModel, RecordingModel
-from sandbox.world import World
 
 if TYPE_CHECKING:
     from sandbox.llama.model import LlamaModel
@@ -18,20 +17,18 @@ if TYPE_CHECKING:
 
 def open_model(
     name: str,
-    world: World,
-    base_url: str | None,
+    tape: CompletionTape,
+    base_url: str | None = None,
     observation_role: ObservationRole = "tool",
-    tape: CompletionTape | None = None,
     workers: int = 1,
 ) -> tuple[ChatModel, list[str]]:
     """Open a model by its name.
 
     Args:
         name: `recorded`, `recorded:NAME`, `openai:NAME` or `llama:FILE[+ADAPTER][@LAYOUT]`.
-        world: whose tape the model's answers are on.
+        tape: keeps the model's answers.
         base_url: the address of the model's server, for `openai:NAME`.
         observation_role: how that server is sent observations.
-        tape: another tape than the world's own.
         workers: answers that are asked for at once.
 
     Returns:
@@ -41,7 +38,6 @@ def open_model(
         BadInput: no model is named so, or nothing is recorded of it.
     """
     kind, _, rest = name.partition(":")
-    tape = tape or world.completions
     if kind == "recorded":
         return RecordedModel(tape, rest or None), []
     if kind == "openai" and rest:

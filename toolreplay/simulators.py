@@ -32,7 +32,7 @@ def open_simulator(
     if name in (AUTO, RECORDINGS):
         return Simulator(world, RecordingsEngine(), state)
     tape = CompletionTape(world.path / "completions" / "simulator")
-    model, hosts = open_model(name, world, base_url, tape=tape)
+    model, hosts = open_model(name, tape, base_url)
     return Simulator(world, ModelEngine(model), state, hosts, tape)
 
 

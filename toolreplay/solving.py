@@ -78,7 +78,7 @@ def solve(
         [Path(queries)] if isinstance(queries, str | Path) else list(queries)
     )[:first]
     chosen = settings or Settings(Method.parse(method, Limits()))
-    chat, hosts = open_model(model, world, base_url, observation_role, workers=workers)
+    chat, hosts = open_model(model, world.completions, base_url, observation_role, workers)
     with answering(world, mode, policy, hosts, simulator):
         try:
             yield from Run(Path(out), world, chat, chosen).solve(instructions, workers)

@@ -1,15 +1,19 @@
 """Tables for the terminal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
+from rich.text import Text
 
 from eval.evaluation import OVERALL, Evaluation, Setting
 from eval.fidelity import WITH_NEIGHBOURS
 
 if TYPE_CHECKING:
+    from eval.comparison import Comparison
+    from eval.contest import Contest
     from eval.fidelity import Fidelity
+    from eval.statistics import Agreement
     from sandbox.drift import Drift
     from sandbox.probe import Probed
 
@@ -46,6 +50,95 @@ def setting_table(evaluation: Evaluation) -> Table:
             str(setting.model_calls),
         )
     return table
+
+
+def judge_table(evaluation: Evaluation) -> Table:
+    """Show what judges say of one run: a line per setting and judge."""
+    table = Table(title="Judges")
+    for heading in ("Setting", "Judge"):
+        table.add_column(heading)
+    for heading in (
+        "Solvable pass rate ± votes",
+        "Pass rate [95%]",
+        "Answer correct [95%]",
+        "Statuses",
+        "Split",
+        "No verdict",
+        "Faulty votes",
+    ):
+        table.add_column(heading, justify="right")
+    for setting in evaluation.settings:
+        if setting.name == OVERALL:
+            table.add_section()
+        for figures in setting.judged:
+            table.add_row(
+                setting.name,
+                figures.judge,
+                str(figures.solvable),
+                str(figures.passed),
+                str(figures.correct) if figures.correct else "not asked",
+                counted(figures.statuses),
+                str(figures.split),
+                str(len(figures.undecided)),
+                counted(figures.faults),
+            )
+    return table
+
+
+def agreement_table(agreements: "Mapping[str, Agreement]") -> Table:
+    """Show how far judges, facts and labels agree, a line per pair."""
+    table = Table(title="Agreement on the same answers")
+    for heading in ("Between", "Answers", "Cohen's kappa", "Agreement [95%]"):
+        table.add_column(heading, justify="left" if heading == "Between" else "right")
+    for name, found in agreements.items():
+        kappa = "undefined" if found.kappa is None else f"{found.kappa:.3f}"
+        table.add_row(name, str(found.agreed.total), kappa, str(found.agreed))
+    return table
+
+
+def contest_table(contest: "Contest") -> Table:
+    """Show one run against another."""
+    table = Table(title=f"Against {contest.against}")
+    table.add_column("What")
+    table.add_column("Value", justify="right")
+    table.add_row("Win rate by the ordered rules [95%]", str(contest.wins))
+    table.add_row("Solvable win rate [95%]", str(contest.solvable_wins))
+    table.add_row("Wins for a place (counted as ties)", str(contest.wins.swayed))
+    table.add_row("Difference in solved [95%, paired bootstrap]", str(contest.difference))
+    table.add_row("Solved by this run alone", str(len(contest.won)))
+    table.add_row("Solved by the other alone", str(len(contest.lost)))
+    table.add_row("McNemar's exact p", f"{contest.p_value:.3g}")
+    undecided = contest.wins.undecided
+    table.add_row("Not decided by the judge", ", ".join(undecided) or "none")
+    table.add_row("In one run alone", str(len(contest.unshared)))
+    return table
+
+
+def flip_table(comparison: "Comparison") -> Table:
+    """Show what flipped, and where the searches part, a line per instruction."""
+    table = Table(title="Flips")
+    for heading in ("Instruction", "Flip", "Parts at", "Why", "Before", "After"):
+        table.add_column(heading, overflow="fold")
+    for kind in ("lost", "won"):
+        for change in comparison.of_kind(kind):
+            parted = change.parting
+            cells = (
+                [f"{parted.step} ({parted.where})", parted.why, parted.before, parted.after]
+                if parted
+                else ["", "the same search", "", ""]
+            )
+            table.add_row(*map(_plain, [change.instruction, kind, *cells]))
+    return table
+
+
+def _plain(text: str, limit: int = 200) -> Text:
+    """Show text from an answer as it is, without markup, cut."""
+    return Text(text if len(text) <= limit else f"{text[:limit]}...")
+
+
+def counted(counts: "Mapping[str, int]") -> str:
+    """Show counts by name on one line."""
+    return ", ".join(f"{n} {name}" for name, n in counts.items()) or "none"
 
 
 def comparison_table(evaluations: Sequence[Evaluation]) -> Table:
@@ -132,10 +225,9 @@ def value_table(lines: Sequence["Fidelity"]) -> Table:
 
 def provenance_line(setting: Setting) -> str:
     """Say how many calls were made, and how many not answered from a recording."""
-    total = sum(setting.provenance.values())
-    others = [
-        f"{n} {source}" for source, n in setting.provenance.items() if n and source != "recorded"
-    ]
+    total = sum(setting.provenance.values()) + setting.unstated
+    counts = {**setting.provenance, "not stated": setting.unstated}
+    others = [f"{n} {source}" for source, n in counts.items() if n and source != "recorded"]
     return f"{total} ({', '.join(others)})" if others else str(total)
 
 

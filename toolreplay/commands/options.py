@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,3 +29,16 @@ SimulatorUrl = Annotated[
 State = Annotated[
     bool, typer.Option(help="Show the simulator what was said before for the same instruction.")
 ]
+Judges = Annotated[
+    list[str] | None,
+    typer.Option("--judge", help="rule, recorded[:NAME] or openai:NAME; repeat to compare judges."),
+]
+Votes = Annotated[int, typer.Option(min=1, help="How often a judge is asked each question.")]
+VerdictMode = Annotated[
+    str,
+    typer.Option(
+        "--mode", help="The judge's: replay (recorded verdicts), live (ask what is new), refresh."
+    ),
+]
+JudgeUrl = Annotated[str | None, typer.Option(envvar="OPENAI_BASE_URL", help="The judge's server.")]
+Against = Annotated[Path | None, typer.Option(help="Another run to compare with.")]

@@ -1,0 +1,215 @@
+"""Cases: what is judged, read one at a time from a run, a folder of answers or converted files."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from eval.conversion import Converted, convert, restore
+from sandbox.errors import BadInput
+from sandbox.instruction import Instruction, read_instructions
+from sandbox.names import folder_name
+from solver.answer import Answer
+
+_ANSWER_FILE = re.compile(r"(.+?)_(.*(?:DFS|CoT|dfs|cot).*)\.json")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One instruction with the answer that was found for it.
+
+    Attributes:
+        instruction: what was asked.
+        method: the search method's name.
+        answer: the answer file's content.
+        source: the file that it stands in.
+        given: the converted answer, where only that is known.
+    """
+
+    instruction: Instruction
+    method: str
+    answer: Answer
+    source: Path
+    given: Converted | None = None
+
+    @cached_property
+    def converted(self) -> Converted:
+        """The answer in ToolEval's format.
+
+        Raises:
+            BadInput: it is of another version.
+        """
+        if self.given is not None:
+            return self.given
+        try:
+            return convert(self.answer, self.method)
+        except BadInput as error:
+            raise BadInput(
+                f"{self.source}: {error}. The answer to {self.instruction.id} cannot be judged."
+            ) from error
+
+
+class Cases:
+    """All cases of a run, or of a folder with another's answers.
+
+    Iterating reads each file when its turn comes, so memory does not grow with the run.
+
+    Args:
+        path: a run directory; a folder of ToolBench's or StableToolBench's answer files, one
+            folder per set; or a folder (or file) in ToolEval's converted format. A folder may
+            have an `instructions.json`, a query file with the facts of right answers.
+
+    Attributes:
+        path: where it lies.
+        model: the name of the model that answered.
+        method: the name of the search method.
+        is_run: whether it is a run directory of toolreplay.
+
+    Raises:
+        BadInput: it is none of these, or two answers belong to one instruction.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.is_run = (self.path / "run.json").exists()
+        self.model = self.path.stem
+        self.method = ""
+        self._files: dict[str, tuple[Instruction, Path]] = {}
+        if self.is_run:
+            self._find_run()
+        elif self.path.exists():
+            self._find_answers()
+        else:
+            read_object(self.path / "run.json")
+
+    @property
+    def instructions(self) -> list[Instruction]:
+        """What was asked, in order."""
+        return [instruction for instruction, _ in self._files.values()]
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __iter__(self) -> Iterator[Case]:
+        for _, group in groupby(self._files.values(), key=lambda found: found[1]):
+            members = list(group)
+            content = read_object(members[0][1])
+            for instruction, file in members:
+                yield self._case(instruction, file, content)
+
+    def read(self, instruction: str) -> Case:
+        """Read one case by its instruction's id.
+
+        Raises:
+            BadInput: the answer is of another version.
+        """
+        found, file = self._files[instruction]
+        return self._case(found, file, read_object(file))
+
+    def _case(self, instruction: Instruction, file: Path, content: dict[str, Any]) -> Case:
+        if "answer_generation" in content:
+            named = _ANSWER_FILE.fullmatch(file.name)
+            return Case(instruction, named[2] if named else self.method, content, file)
+        if str(instruction.query_id) not in content:
+            raise BadInput(
+                f"{file}: no answer file: it lacks answer_generation (the answer to "
+                f"{instruction.id})."
+            )
+        converted: Converted = content[str(instruction.query_id)]
+        return Case(instruction, converted["answer"]["method"], restore(converted), file, converted)
+
+    def _find_run(self) -> None:
+        about = read_object(self.path / "run.json")
+        try:
+            self.model, self.method = about["model"], about["method"]
+        except KeyError as error:
+            raise BadInput(f"{self.path / 'run.json'}: it lacks the field {error}.") from error
+        for instruction in read_instructions(self.path / "instructions.json"):
+            self._files[instruction.id] = instruction, self._answer_of(instruction)
+
+    def _answer_of(self, instruction: Instruction) -> Path:
+        folder = self.path / "answers" / folder_name(instruction.set_name)
+        stem = re.escape(folder_name(str(instruction.query_id)))
+        files = [p for p in sorted(folder.glob("*.json")) if re.match(rf"{stem}_(DFS|CoT)", p.name)]
+        if len(files) != 1:
+            raise BadInput(
+                f"{self.path}: {len(files)} answers to instruction {instruction.id} in {folder}, "
+                f"not one. An unfinished run goes on when its solve command is given again."
+            )
+        return files[0]
+
+    def _find_answers(self) -> None:
+        files = sorted(self.path.rglob("*.json")) if self.path.is_dir() else [self.path]
+        asked = self.path / "instructions.json"
+        known = read_instructions(asked) if asked in files else []
+        files = [f for f in files if f != asked and f.parent != self.path / "verdicts"]
+        for file in sorted(files, key=lambda f: (f.parent, _natural(f.name))):
+            named = _ANSWER_FILE.fullmatch(file.name)
+            content = read_object(file)
+            if named and "answer_generation" in content:
+                self.method = self.method or named[2]
+                self._add(file, file.parent.name, named[1], content["answer_generation"])
+            elif content and all(_is_converted(value) for value in content.values()):
+                for query_id in sorted(content, key=_natural):
+                    self.method = self.method or content[query_id]["answer"]["method"]
+                    self._add(file, file.stem, query_id, content[query_id])
+            else:
+                raise BadInput(
+                    f"{file}: neither an answer file (it lacks answer_generation, or its name is "
+                    f"not <query id>_<method>.json) nor converted answers."
+                )
+        for instruction in known:
+            if instruction.id not in self._files:
+                raise BadInput(f"{self.path}: 0 answers to instruction {instruction.id}, not one.")
+            self._files[instruction.id] = instruction, self._files[instruction.id][1]
+        if not self._files:
+            raise BadInput(f"{self.path}: no answers here: neither a run nor a folder of answers.")
+
+    def _add(self, file: Path, name: str, query_id: str, about: dict[str, Any]) -> None:
+        if not isinstance(about.get("query"), str):
+            raise BadInput(f"{file}: the answer to {query_id} lacks its query.")
+        instruction = Instruction.model_validate(
+            {"query": about["query"], "query_id": query_id, "set": name}
+        )
+        if instruction.id in self._files:
+            raise BadInput(
+                f"{file}: a second answer to {instruction.id}. Judge one model's answers at a time."
+            )
+        self._files[instruction.id] = instruction, file
+
+
+def sets_of(instructions: Sequence[Instruction]) -> list[str]:
+    """Name the sets of some instructions, in the order of their first one."""
+    return list(dict.fromkeys(instruction.set_name for instruction in instructions))
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a file that holds a JSON object.
+
+    Raises:
+        BadInput: it cannot be read, is cut off, or is none; names it.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror}). Is this a run?") from error
+    except ValueError as error:
+        raise BadInput(f"{path}: not JSON ({error}). Is it cut off?") from error
+    if not isinstance(content, dict):
+        raise BadInput(f"{path}: not a JSON object.")
+    return content
+
+
+def _is_converted(value: Any) -> bool:
+    answer = value.get("answer") if isinstance(value, dict) else None
+    return isinstance(answer, dict) and {"method", "final_answer", "answer_details"} <= set(answer)
+
+
+def _natural(name: str) -> tuple[int, str]:
+    """Order names that begin with a number by that number."""
+    number = re.match(r"\d+", name)
+    return int(number[0]) if number else -1, name
