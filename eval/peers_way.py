@@ -2,7 +2,7 @@
 
 StableToolBench's server works like this: the API's document, the first five answers of its cache
 (fewer where they take more than 2,048 characters), JSON mode, three attempts. The words here are
-ours. It is measured, and offered to nobody.
+ours, and a completion may be as long as our own engine's. It is measured, and offered to nobody.
 """
 
 import json
@@ -12,6 +12,7 @@ from sandbox.chat import ChatModel, CompletionRequest, Sampling
 from sandbox.names import identifier
 from sandbox.simulator.answer import Answer, Example, read_literal
 from sandbox.simulator.engine import Question, Reply
+from sandbox.simulator.prompts import shortened
 
 FIRST = 5
 """Examples that are shown."""
@@ -49,10 +50,12 @@ class PeersWay:
                 f"API documentation: {json.dumps(question.api.to_json(), ensure_ascii=False)}",
                 f"API examples: {_examples(question.examples)}",
                 f"API input: {json.dumps(question.arguments, ensure_ascii=False)}",
+                "API output:",
             ]
         )
         messages = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": user}]
-        longest = max((len(e.answer.text) for e in question.examples), default=1000)
+        answers = [json.dumps(shortened(e.answer.body)) for e in question.examples]
+        longest = max(map(len, answers), default=1000)
         for attempt in range(ATTEMPTS):
             sampling = Sampling(
                 0.7 if attempt else 0.0,

@@ -31,6 +31,8 @@ def test_version() -> None:
         ["eval"],
         ["dataset"],
         ["record"],
+        ["simulate"],
+        ["fidelity"],
         ["probe"],
         ["world", "import"],
         ["world", "stats"],

@@ -15,6 +15,7 @@ from sandbox.errors import BadInput
 from sandbox.simulator import Question, RecordingsEngine, Reply, Simulator
 from sandbox.simulator.answer import Answer, answer_of, read_literal
 from sandbox.world import World
+from tests.api_server import api_server
 from tests.conftest import DEMO, http_recording, make_world
 from tests.model_server import model_server
 from tests.test_cli import toolreplay
@@ -154,6 +155,20 @@ def test_a_stopped_measure_goes_on_and_a_finished_one_needs_no_server(
         assert len(server.bodies) > before
     assert run("recorded") == first
     assert first[-1]["calls"] == 3
+
+
+def test_a_refresh_compares_with_what_the_api_says_now(tmp_path: Path) -> None:
+    recordings = [http_recording({"city": c}, {"t": n}) for n, c in enumerate(BODIES)]
+    world = make_world(tmp_path / "w", recordings)
+    document = world.path / "tools" / "Weather" / "weather_now.json"
+    wanted = FidelityRun(["recordings"], None, None, tmp_path / "out")
+    with api_server() as server:
+        document.write_text(document.read_text().replace("https://weather-now.example", server.url))
+        for city in BODIES:
+            server.answers[f"/city/{city}"] = (200, {"name": city, "now": True})
+        results = measured(World(world.path), wanted, "refresh", workers=2)
+    assert [r.trial.held_out.answer.body["now"] for r in results] == [True] * 4
+    assert all(r.likeness.values == {"string": 1.0, "boolean": 1.0} for r in results)
 
 
 def test_the_command_shows_tables_and_names_what_is_wrong(small: World, tmp_path: Path) -> None:

@@ -65,7 +65,9 @@ def record(
     wanted = (refresh_order(opened) if refresh else []) + (read_call_file(calls) if calls else [])
     wanted += opened.simulation.calls() if simulated_only else []
     if not wanted and not simulated_only:
-        raise typer.BadParameter("nothing to call: give --calls FILE, --refresh, ...")
+        raise typer.BadParameter(
+            "nothing to call: give --calls FILE, --refresh or --simulated-only."
+        )
     if dry_run:
         for call in wanted:
             request = build_request(*opened.document(call), call)
