@@ -7,7 +7,7 @@ import typer
 
 from sandbox.errors import ToolReplayError
 from toolreplay import __version__
-from toolreplay.commands import dataset, demo, evaluate, probe, record, solve, world
+from toolreplay.commands import dataset, demo, evaluate, probe, record, serve, solve, world
 
 app = typer.Typer(
     name="toolreplay",
@@ -58,4 +58,5 @@ app.command("eval")(evaluate.evaluate)
 app.command("dataset")(dataset.dataset)
 app.command("record")(record.record)
 app.command("probe")(probe.probe)
+app.command("serve")(serve.serve)
 app.add_typer(world.app, name="world")

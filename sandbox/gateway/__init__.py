@@ -1,0 +1,1 @@
+"""The gateway: a world over HTTP, in the protocols that agents speak already."""

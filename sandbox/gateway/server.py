@@ -1,0 +1,142 @@
+"""The gateway's process: the socket it listens at, patience with slow clients, and its end."""
+
+import asyncio
+import ipaddress
+import signal
+import socket
+from asyncio import TimerHandle, Transport
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from sandbox.errors import BadInput
+from sandbox.gateway.app import Gateway
+from sandbox.gateway.limits import Limits
+
+HEADER_SECONDS = 10
+"""Time for a request's headers to arrive, and for a connection's first request."""
+
+IDLE_SECONDS = 30
+"""Time that a connection is kept open between two requests."""
+
+GRACE_SECONDS = 5
+"""Time beyond that of the slowest call that calls in flight get at the end."""
+
+
+def bind(host: str, port: int, token: str | None) -> socket.socket:
+    """Open the socket that a gateway listens at.
+
+    Args:
+        host: an address of this machine.
+        port: a port; 0 for any that is free.
+        token: what callers must show; needed where others than this machine could call.
+
+    Raises:
+        BadInput: the address needs a token, or cannot be bound.
+    """
+    if not token and not _is_loopback(host):
+        raise BadInput(
+            f"{host} can be reached from other machines, so callers must show a token: set "
+            f"TOOLREPLAY_TOKEN, or bind to 127.0.0.1."
+        )
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise BadInput(f"{host}: no address to listen at ({error}).") from error
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        listener.listen(2048)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise BadInput(
+            f"{host}:{port}: cannot be listened at ({error}). Take another --port."
+        ) from error
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """Give the address of a gateway that listens at a socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def run(gateway: Gateway, listener: socket.socket, limits: Limits) -> None:
+    """Serve until SIGTERM or SIGINT; calls in flight are answered first."""
+    config = uvicorn.Config(
+        gateway,
+        http=_Protocol,
+        ws="none",
+        loop="asyncio",
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=2048,
+        limit_concurrency=limits.connections,
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=int(limits.seconds) + GRACE_SECONDS,
+    )
+    with _signals_survived():
+        asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@contextmanager
+def _signals_survived() -> Iterator[None]:
+    """Let the process live on when the server has ended, so that the tape is filed.
+
+    uvicorn ends at a signal and then raises it again.
+    """
+    caught = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, lambda *_: None) for number in caught}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's protocol, which hangs up on clients that never send what they began."""
+
+    _headers_due: TimerHandle | None = None
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait_for_headers()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._wait_for_headers()
+
+    def on_headers_complete(self) -> None:
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait_for_headers(self) -> None:
+        if self._headers_due is None:
+            self._headers_due = self.loop.call_later(
+                HEADER_SECONDS, self.timeout_keep_alive_handler
+            )
+
+    def _stop_waiting(self) -> None:
+        if self._headers_due is not None:
+            self._headers_due.cancel()
+            self._headers_due = None
