@@ -7,9 +7,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sandbox.call import ApiCall, call_line
+from sandbox.cassette import Recording
 from sandbox.errors import ToolReplayError, UnrecordedCall
 from sandbox.gateway.limits import Limits
 from sandbox.gateway.statistics import Statistics
@@ -24,6 +25,20 @@ KEPT_UNRECORDED = 10_000
 """Calls without an answer that are remembered for recording."""
 
 T = TypeVar("T")
+
+
+class Answered(NamedTuple):
+    """An answer.
+
+    Attributes:
+        response: the answer in ToolBench's terms.
+        text: its body as the JSON text that was recorded, where it is that; it needs not be
+            written anew.
+    """
+
+    response: ApiResponse
+    text: str | None = None
+
 
 log = logging.getLogger("toolreplay.gateway")
 
@@ -53,7 +68,7 @@ class Answers:
         """List the distinct calls that nothing answered, as `toolreplay record --calls` reads."""
         return [call_line(call) for call in self._unrecorded.values()]
 
-    async def answer(self, call: ApiCall, instruction: str | None = None) -> ApiResponse:
+    async def answer(self, call: ApiCall, instruction: str | None = None) -> Answered:
         """Answer a call; whatever happens, the caller gets an answer in ToolBench's terms.
 
         Args:
@@ -63,22 +78,24 @@ class Answers:
                 time a call is made gives its n-th recording.
         """
         started = time.perf_counter()
-        response = self._from_tape(call, instruction) or await self._asked(call, instruction)
-        self._statistics.answered(_outcome(response), time.perf_counter() - started)
-        return response
+        answered = self._from_tape(call, instruction)
+        if answered is None:
+            answered = Answered(await self._asked(call, instruction))
+        self._statistics.answered(_outcome(answered.response), time.perf_counter() - started)
+        return answered
 
-    def _from_tape(self, call: ApiCall, instruction: str | None) -> ApiResponse | None:
+    def _from_tape(self, call: ApiCall, instruction: str | None) -> Answered | None:
         tape = self.world.tape
         if tape is not None and tape.refresh:
             return None
         try:
             if instruction is not None:
                 session = self._session(instruction)
-                return session.call(call) if session.recordings(call) else None
+                return Answered(session.call(call)) if session.recordings(call) else None
             recordings = self._anonymous.recordings(call)
-            return recordings[0].api_response() if recordings else None
-        except ToolReplayError as error:
-            return _failed(StatusCode.API_NOT_WORKING, error)
+            return _as_recorded(recordings[0]) if recordings else None
+        except (ToolReplayError, RecursionError) as error:
+            return Answered(_failed(StatusCode.API_NOT_WORKING, error))
 
     def _session(self, instruction: str) -> Session:
         session = self._sessions.pop(instruction, None) or self.world.session(instruction)
@@ -111,6 +128,13 @@ class Answers:
         if len(self._unrecorded) < KEPT_UNRECORDED:
             self._unrecorded[self.world.key(call)] = call
         return ApiResponse("", str(error), StatusCode.REQUEST_FAILED, "unrecorded")
+
+
+def _as_recorded(recording: Recording) -> Answered:
+    response = recording.api_response()
+    text = recording.response["body"].get("string")
+    is_json = isinstance(text, str) and response.text is None and not isinstance(response.body, str)
+    return Answered(response, text if is_json else None)
 
 
 def _failed(code: StatusCode, why: object) -> ApiResponse:

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from typing import Any
 
 from mcp.server.context import ServerRequestContext
@@ -62,6 +63,7 @@ class McpGateway:
         about = answers.world.about["name"]
         self._server: Server[Any] = Server(
             "toolreplay",
+            version=version("toolreplay"),
             title=f"toolreplay: {about}",
             instructions="Web APIs, answered from recordings.",
             on_list_tools=self._list,
@@ -92,13 +94,17 @@ class McpGateway:
         found = self._apis.get(name)
         return input_schema(*found) if found else None
 
+    def _offered_to(self, context: ServerRequestContext[Any, Any]) -> dict[str, tuple[Tool, Api]]:
+        """Give what is offered to a caller, who may ask for less: `/mcp?category=Travel`."""
+        asked = getattr(context.request, "query_params", None)
+        if not asked:
+            return self._offered
+        return _kept(self._offered, asked.getlist("category"), asked.getlist("tool"))
+
     async def _list(
         self, context: ServerRequestContext[Any, Any], params: PaginatedRequestParams | None
     ) -> ListToolsResult:
-        asked = getattr(context.request, "query_params", None)
-        offered = self._offered
-        if asked:
-            offered = _kept(offered, asked.getlist("category"), asked.getlist("tool"))
+        offered = self._offered_to(context)
         names = list(offered)
         start = _offset(params.cursor if params else None, len(names))
         end = start + PAGE
@@ -110,13 +116,13 @@ class McpGateway:
     async def _call(
         self, context: ServerRequestContext[Any, Any], params: CallToolRequestParams
     ) -> CallToolResult:
-        found = self._apis.get(params.name)
-        if found is None or params.name not in self._offered:
+        found = self._offered_to(context).get(params.name)
+        if found is None:
             raise MCPError(INVALID_PARAMS, f"No tool {params.name!r}: tools/list lists all.")
         headers = getattr(context.request, "headers", {})
         instruction = headers.get(INSTRUCTION_HEADER.decode())
         call = ApiCall(found[0].category, found[0].name, found[1].name, params.arguments or {})
-        response = await self._answers.answer(call, instruction)
+        response = (await self._answers.answer(call, instruction)).response
         error, body = told(response)
         text = body if isinstance(body, str) else encode(body).decode()
         return CallToolResult(

@@ -104,13 +104,18 @@ class Virtual:
             call = ApiCall(asked.category, asked.tool_name, asked.api_name, arguments)
         else:
             call = ApiCall(found[0].category, found[0].name, found[1].name, arguments)
-        answer = await self._answers.answer(call, instruction)
-        error, response = told(answer)
+        answered = await self._answers.answer(call, instruction)
+        provenance = answered.response.provenance
+        if answered.text is not None and not self._as_text:
+            error = encode(answered.response.error)
+            body = answered.text.encode("utf-8", "backslashreplace")
+            return b'{"error":%b,"response":%b}' % (error, body), provenance
+        told_error, response = told(answered.response)
         if self._as_text:
             if found and self._strips(asked.strip, call):
                 response = keep_documented(response, found[1].response_schema)
             response = str(response)[:RAPIDAPI_LIMIT]
-        return encode({"error": error, "response": response}), answer.provenance
+        return encode({"error": told_error, "response": response}), provenance
 
     def _find(self, asked: VirtualCall) -> tuple[Tool, Api] | None:
         """Find an API's document by any of the names that the peers' clients give."""
