@@ -15,11 +15,14 @@ from sandbox.errors import BadInput
 from sandbox.gateway.app import Gateway
 from sandbox.gateway.limits import Limits
 
-HEADER_SECONDS = 10
-"""Time for a request's headers to arrive, and for a connection's first request."""
+HEADER_SECONDS = 10.0
+"""Time at most for a request's headers to arrive, and for a connection's first request."""
 
 IDLE_SECONDS = 30
 """Time that a connection is kept open between two requests."""
+
+LAST_SECONDS = 0.2
+"""Time that a request which was sent before the end has to be read."""
 
 GRACE_SECONDS = 5
 """Time beyond that of the slowest call that calls in flight get at the end."""
@@ -70,7 +73,7 @@ def run(gateway: Gateway, listener: socket.socket, limits: Limits) -> None:
     """Serve until SIGTERM or SIGINT; calls in flight are answered first."""
     config = uvicorn.Config(
         gateway,
-        http=_Protocol,
+        http=_protocol(min(HEADER_SECONDS, limits.seconds)),
         ws="none",
         loop="asyncio",
         lifespan="on",
@@ -109,12 +112,18 @@ def _signals_survived() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _protocol(seconds: float) -> type[HttpToolsProtocol]:
+    return type("_PatientProtocol", (_Protocol,), {"patience": seconds})
+
+
 class _Protocol(HttpToolsProtocol):
     """uvicorn's protocol, which hangs up on clients that never send what they began."""
 
+    patience = HEADER_SECONDS
     _headers_due: TimerHandle | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        """Start to wait for the first request."""
         super().connection_made(transport)
         self._wait_for_headers()
 
@@ -130,11 +139,16 @@ class _Protocol(HttpToolsProtocol):
         self._stop_waiting()
         super().connection_lost(exc)
 
+    def shutdown(self) -> None:
+        """Close the connection once what has reached it is answered.
+
+        uvicorn closes one that has no request at once, also where a request is about to be read.
+        """
+        self.loop.call_later(LAST_SECONDS, super().shutdown)
+
     def _wait_for_headers(self) -> None:
         if self._headers_due is None:
-            self._headers_due = self.loop.call_later(
-                HEADER_SECONDS, self.timeout_keep_alive_handler
-            )
+            self._headers_due = self.loop.call_later(self.patience, self.timeout_keep_alive_handler)
 
     def _stop_waiting(self) -> None:
         if self._headers_due is not None:

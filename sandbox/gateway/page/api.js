@@ -49,3 +49,5 @@ export function element(name, attributes = {}, ...children) {
 export const mark = (kind, text = kind) => element("span", { class: `mark ${kind}` }, text);
 
 export const pretty = (value) => (typeof value === "string" ? value : JSON.stringify(value, null, 2));
+
+export const brief = (value) => (typeof value === "string" ? value : JSON.stringify(value));

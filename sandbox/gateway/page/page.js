@@ -1,6 +1,6 @@
 // The page that shows a world: its tools, what is recorded of them, and a form to try a call.
 
-import { ask, element, json, mark, pretty } from "./api.js";
+import { ask, brief, element, json, mark, pretty } from "./api.js";
 
 const PAGE = 50;
 const CALLS = 20;
@@ -34,8 +34,10 @@ function toolLink(tool) {
 function markCurrent() {
   const here = location.hash.split("/").slice(0, 3).join("/");
   for (const link of byId("tools").querySelectorAll("a")) {
-    if (link.getAttribute("href") === here) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    if (link.getAttribute("href") === here) {
+      link.setAttribute("aria-current", "page");
+      link.scrollIntoView({ block: "nearest" });
+    } else link.removeAttribute("aria-current");
   }
 }
 
@@ -43,6 +45,10 @@ async function showTool() {
   markCurrent();
   const [, category, name, api] = location.hash.split("/");
   const main = byId("main");
+  if (location.hash === "#statistics") {
+    main.replaceChildren(element("h2", {}, "Statistics"), await statisticsTable());
+    return;
+  }
   if (!category) {
     main.replaceChildren(element("p", { class: "faint" }, "Choose a tool on the left."));
     return;
@@ -174,17 +180,26 @@ function recordedCalls(entry, use) {
 }
 
 function callRow(call, use) {
-  const answer = call.error || (typeof call.response === "string" ? call.response : JSON.stringify(call.response));
+  const answer = call.error || brief(call.response);
   const line = answer.length > 90 ? `${answer.slice(0, 90)}\u2026` : answer;
   const from = call.instruction == null ? call.provenance : `${call.provenance}, instruction ${call.instruction}`;
   const asked = call.http.uri ? `${call.http.method} ${call.http.uri} \u2192 ${call.http.status}\n\n` : "";
   return element("tr", {},
-    element("td", { class: "code" }, pretty(call.arguments).replace(/\s*\n\s*/g, " ")),
+    element("td", { class: "code" }, brief(call.arguments)),
     element("td", {}, mark(call.provenance, from)),
     element("td", { class: "code" }, element("details", {}, element("summary", {}, line),
       element("pre", {}, asked + pretty(call.response === "" ? call.error : call.response)))),
     element("td", {}, typeof call.arguments === "object"
       && element("button", { type: "button", onclick: () => use(call.arguments) }, "Use")));
+}
+
+async function statisticsTable() {
+  const { calls, seconds } = await json("statistics");
+  const row = (name) => element("tr", {}, element("td", {}, mark(name)), element("td", {}, `${calls[name]}`),
+    ...["p50", "p99"].map((share) => element("td", {}, seconds[name] ? `at most ${seconds[name][share]} s` : "")));
+  const headings = ["Answers", "Count", "Half of them took", "99 of 100 took"];
+  return element("table", {}, element("thead", {}, element("tr", {}, ...headings.map((h) => element("th", {}, h)))),
+    element("tbody", {}, ...Object.keys(calls).map(row)));
 }
 
 async function showCounts() {
