@@ -89,8 +89,8 @@ def test_tools_are_searched_and_opened_by_keyboard_alone(page: Page) -> None:
     page.browser.switch_to.active_element.send_keys("/")
     query = page.browser.switch_to.active_element
     assert query.get_attribute("id") == "query"
-    query.send_keys("holiday")
-    page.wait(lambda _: "31" not in page.find("#found").text)
+    query.send_keys("public holidays of more than")
+    page.wait(lambda _: page.find("#found").text == "1 tool")
     query.send_keys(Keys.ARROW_DOWN)
     link = page.browser.switch_to.active_element
     assert link.text.startswith("Public Holidays")
@@ -108,8 +108,7 @@ def test_a_category_is_chosen(page: Page) -> None:
 
 def test_recorded_calls_show_their_arguments_answer_and_provenance(page: Page) -> None:
     page.open(HOLIDAYS)
-    row = page.find("details[open] tbody tr", "EE")
-    assert '{"country":"EE","year":2025}' in row.text
+    row = page.find("details[open] tbody tr", '{"country":"EE","year":2025}')
     assert row.find_element(By.CSS_SELECTOR, ".mark.recorded").text == "recorded"
     row.find_element(By.CSS_SELECTOR, "summary").click()
     page.find(
@@ -132,7 +131,7 @@ def test_a_call_is_tried(page: Page) -> None:
     page.find(".answer .mark.recorded")
     page.find("#counts", "recorded")
     country.clear()
-    country.send_keys("XX", Keys.ENTER)
+    country.send_keys("QQ", Keys.ENTER)
     page.find(".answer pre", "Not recorded: Travel/Public Holidays")
     page.find(".answer .mark.unrecorded")
     page.find("nav a", "Statistics").click()

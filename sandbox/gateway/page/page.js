@@ -15,7 +15,7 @@ async function listTools(more = false) {
   if (!more) byId("tools").replaceChildren();
   for (const tool of list.tools) byId("tools").append(toolLink(tool));
   shown = list.offset + list.tools.length;
-  byId("found").textContent = `${list.total} tools`;
+  byId("found").textContent = `${list.total} tool${list.total === 1 ? "" : "s"}`;
   byId("more").hidden = shown >= list.total;
   byId("world").textContent = list.world;
   document.title = `${list.world} - toolreplay`;
