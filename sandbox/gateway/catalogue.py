@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -37,6 +36,7 @@ class CatalogueRoutes:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._counts = world.store.api_counts()
 
     def routes(self) -> list[BaseRoute]:
         """Give the routes."""
@@ -54,10 +54,6 @@ class CatalogueRoutes:
             return Response(content, media_type="application/json")
 
         return endpoint
-
-    @cached_property
-    def _counts(self) -> dict[tuple[str, str, str], int]:
-        return self._world.store.api_counts()
 
     def _recorded(self, tool: Tool, api: Api) -> int:
         names = (tool.category, tool.name, api.name)

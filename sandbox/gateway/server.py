@@ -1,6 +1,7 @@
 """The gateway's process: the socket it listens at, patience with slow clients, and its end."""
 
 import asyncio
+import gc
 import ipaddress
 import signal
 import socket
@@ -70,7 +71,10 @@ def url_of(listener: socket.socket) -> str:
 
 
 def run(gateway: Gateway, listener: socket.socket, limits: Limits) -> None:
-    """Serve until SIGTERM or SIGINT; calls in flight are answered first."""
+    """Serve until SIGTERM or SIGINT; calls in flight are answered first.
+
+    What is in memory by now stays there, so the garbage collector is told to pass over it.
+    """
     config = uvicorn.Config(
         gateway,
         http=_protocol(min(HEADER_SECONDS, limits.seconds)),
@@ -86,6 +90,8 @@ def run(gateway: Gateway, listener: socket.socket, limits: Limits) -> None:
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=int(limits.seconds) + GRACE_SECONDS,
     )
+    gc.collect()
+    gc.freeze()
     with _signals_survived():
         asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
 

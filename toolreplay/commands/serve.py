@@ -63,7 +63,6 @@ def serve(
     limits = Limits(body=max_body, seconds=timeout, connections=max_connections)
     offer = Offer(bind, token, limits, tuple(category or ()), tuple(tool or ()))
     policy = LivePolicy(key=key, via=via, hosts=frozenset(host) if host else None, budget=budget)
-    opened.store.counts()
     if stdio:
         _need_mcp()
         with answering(opened, read, policy):
