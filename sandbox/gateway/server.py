@@ -6,7 +6,7 @@ import ipaddress
 import signal
 import socket
 from asyncio import TimerHandle, Transport
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
@@ -15,6 +15,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from sandbox.errors import BadInput
 from sandbox.gateway.app import Gateway
 from sandbox.gateway.limits import Limits
+
+BACKLOG = 2048
+"""Connections that wait to be accepted."""
 
 HEADER_SECONDS = 10.0
 """Time at most for a request's headers to arrive, and for a connection's first request."""
@@ -30,7 +33,7 @@ GRACE_SECONDS = 5
 
 
 def bind(host: str, port: int, token: str | None) -> socket.socket:
-    """Open the socket that a gateway listens at.
+    """Take the address that a gateway will listen at.
 
     Args:
         host: an address of this machine.
@@ -55,12 +58,9 @@ def bind(host: str, port: int, token: str | None) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
-        listener.listen(2048)
     except (OSError, OverflowError) as error:
         listener.close()
-        raise BadInput(
-            f"{host}:{port}: cannot be listened at ({error}). Take another --port."
-        ) from error
+        raise _taken(f"{host}:{port}", error) from error
     return listener
 
 
@@ -70,10 +70,18 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def run(gateway: Gateway, listener: socket.socket, limits: Limits) -> None:
+def run(
+    gateway: Gateway, listener: socket.socket, limits: Limits, started: Callable[[], None]
+) -> None:
     """Serve until SIGTERM or SIGINT; calls in flight are answered first.
 
     What is in memory by now stays there, so the garbage collector is told to pass over it.
+
+    Args:
+        gateway: answers.
+        listener: the address.
+        limits: what callers may do.
+        started: called once callers can connect.
     """
     config = uvicorn.Config(
         gateway,
@@ -85,7 +93,7 @@ def run(gateway: Gateway, listener: socket.socket, limits: Limits) -> None:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        backlog=2048,
+        backlog=BACKLOG,
         limit_concurrency=limits.connections,
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=int(limits.seconds) + GRACE_SECONDS,
@@ -93,7 +101,20 @@ def run(gateway: Gateway, listener: socket.socket, limits: Limits) -> None:
     gc.collect()
     gc.freeze()
     with _signals_survived():
+        _listen(listener)
+        started()
         asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
+
+
+def _listen(listener: socket.socket) -> None:
+    try:
+        listener.listen(BACKLOG)
+    except OSError as error:
+        raise _taken(url_of(listener), error) from error
+
+
+def _taken(where: str, error: Exception) -> BadInput:
+    return BadInput(f"{where}: cannot be listened at ({error}). Take another --port.")
 
 
 def _is_loopback(host: str) -> bool:

@@ -74,8 +74,8 @@ def serve(
     listener = bind_to(bind, port, token)
     with answering(opened, read, policy):
         gateway = Gateway(opened, offer)
-        typer.echo(f"Serving {opened.about['name']} ({mode}) at {url_of(listener)}")
-        run(gateway, listener, limits)
+        where = f"Serving {opened.about['name']} ({mode}) at {url_of(listener)}"
+        run(gateway, listener, limits, lambda: typer.echo(where))
 
 
 def _need_mcp() -> None:
