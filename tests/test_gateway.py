@@ -1,5 +1,6 @@
 """The gateway, as a real process over loopback."""
 
+import asyncio
 import json
 import signal
 import socket
@@ -17,9 +18,14 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from sandbox.call import ApiCall, read_calls
 from sandbox.cassette import Recording
+from sandbox.gateway.app import Gateway as Application
+from sandbox.gateway.app import Offer
 from sandbox.world import World
 from tests.api_server import ApiServer, api_server
 from tests.conftest import WEATHER, http_recording, make_world
@@ -494,3 +500,19 @@ def test_many_callers_at_once_get_their_own_answers(small: Gateway) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(ask, range(16)))
+
+
+def test_further_routes_are_served_behind_the_same_guard(world: World) -> None:
+    async def models(_: Request) -> JSONResponse:
+        return JSONResponse({"data": []})
+
+    app = Application(world, Offer(token="t"), [Route("/v1/models", models)])
+
+    async def ask(**headers: str) -> int:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            return (await client.get("/v1/models", headers=headers)).status_code
+
+    assert asyncio.run(ask()) == 401
+    assert asyncio.run(ask(authorization="Bearer t")) == 200
+    assert asyncio.run(ask(authorization="Bearer t", host="evil.example")) == 421
