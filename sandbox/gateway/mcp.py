@@ -10,23 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import Any
-
-from mcp.server.context import ServerRequestContext
-from mcp.server.lowlevel.server import Server
-from mcp.server.stdio import stdio_server
-from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-from mcp.shared.exceptions import MCPError
-from mcp_types import (
-    INVALID_PARAMS,
-    CallToolRequestParams,
-    CallToolResult,
-    ListToolsResult,
-    PaginatedRequestParams,
-    TextContent,
-    ToolAnnotations,
-)
-from mcp_types import Tool as McpTool
+from typing import TYPE_CHECKING, Any
 
 from sandbox.call import ApiCall
 from sandbox.function import function_for
@@ -35,6 +19,19 @@ from sandbox.gateway.limits import encode
 from sandbox.gateway.virtual import INSTRUCTION_HEADER, told
 from sandbox.names import FUNCTION_NAME_LIMIT, standardise
 from sandbox.tool import Api, Tool
+
+if TYPE_CHECKING:
+    from mcp.server.context import ServerRequestContext
+    from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+    from mcp_types import (
+        CallToolRequestParams,
+        CallToolResult,
+        ListToolsResult,
+        PaginatedRequestParams,
+    )
+    from mcp_types import Tool as McpTool
+
+    Context = ServerRequestContext[Any, Any]
 
 PAGE = 100
 """Tools of one page of `tools/list`."""
@@ -57,6 +54,8 @@ class McpGateway:
     def __init__(
         self, answers: Answers, categories: Sequence[str] = (), tools: Sequence[str] = ()
     ) -> None:
+        from mcp.server.lowlevel.server import Server
+
         self._answers = answers
         self._apis = named_apis(list(answers.world.catalogue.apis()))
         self._offered = _kept(self._apis, categories, tools)
@@ -72,12 +71,14 @@ class McpGateway:
         )
 
     @asynccontextmanager
-    async def over_http(self, body_limit: int) -> AsyncIterator[StreamableHTTPSessionManager]:
+    async def over_http(self, body_limit: int) -> "AsyncIterator[StreamableHTTPSessionManager]":
         """Serve streamable HTTP while the block runs; the manager handles the requests.
 
         No session is kept between requests, so nothing is lost when the gateway is restarted. Who
         may call is for the gateway's own guard to say.
         """
+        from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+
         manager = StreamableHTTPSessionManager(
             self._server, json_response=True, stateless=True, max_request_body_size=body_limit
         )
@@ -86,6 +87,8 @@ class McpGateway:
 
     async def over_stdio(self) -> None:
         """Serve standard input and output until the input ends."""
+        from mcp.server.stdio import stdio_server
+
         async with stdio_server() as (incoming, outgoing):
             options = self._server.create_initialization_options()
             await self._server.run(incoming, outgoing, options)
@@ -94,7 +97,7 @@ class McpGateway:
         found = self._apis.get(name)
         return input_schema(*found) if found else None
 
-    def _offered_to(self, context: ServerRequestContext[Any, Any]) -> dict[str, tuple[Tool, Api]]:
+    def _offered_to(self, context: "Context") -> dict[str, tuple[Tool, Api]]:
         """Give what is offered to a caller, who may ask for less: `/mcp?category=Travel`."""
         asked = getattr(context.request, "query_params", None)
         if not asked:
@@ -102,8 +105,10 @@ class McpGateway:
         return _kept(self._offered, asked.getlist("category"), asked.getlist("tool"))
 
     async def _list(
-        self, context: ServerRequestContext[Any, Any], params: PaginatedRequestParams | None
-    ) -> ListToolsResult:
+        self, context: "Context", params: "PaginatedRequestParams | None"
+    ) -> "ListToolsResult":
+        from mcp_types import ListToolsResult
+
         offered = self._offered_to(context)
         names = list(offered)
         start = _offset(params.cursor if params else None, len(names))
@@ -113,12 +118,12 @@ class McpGateway:
             next_cursor=str(end) if end < len(names) else None,
         )
 
-    async def _call(
-        self, context: ServerRequestContext[Any, Any], params: CallToolRequestParams
-    ) -> CallToolResult:
+    async def _call(self, context: "Context", params: "CallToolRequestParams") -> "CallToolResult":
+        from mcp_types import CallToolResult, TextContent
+
         found = self._offered_to(context).get(params.name)
         if found is None:
-            raise MCPError(INVALID_PARAMS, f"No tool {params.name!r}: tools/list lists all.")
+            raise _wrong(f"No tool {params.name!r}: tools/list lists all.")
         headers = getattr(context.request, "headers", {})
         instruction = headers.get(INSTRUCTION_HEADER.decode())
         call = ApiCall(found[0].category, found[0].name, found[1].name, params.arguments or {})
@@ -165,7 +170,17 @@ def input_schema(tool: Tool, api: Api) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": parameters["required"]}
 
 
-def _described(name: str, tool: Tool, api: Api) -> McpTool:
+def _wrong(why: str) -> Exception:
+    from mcp.shared.exceptions import MCPError
+    from mcp_types import INVALID_PARAMS
+
+    return MCPError(INVALID_PARAMS, why)
+
+
+def _described(name: str, tool: Tool, api: Api) -> "McpTool":
+    from mcp_types import Tool as McpTool
+    from mcp_types import ToolAnnotations
+
     return McpTool(
         name=name,
         title=f"{tool.name}: {api.name}",
@@ -192,5 +207,5 @@ def _offset(cursor: str | None, count: int) -> int:
     if cursor is None:
         return 0
     if not (cursor.isascii() and cursor.isdigit() and int(cursor) <= count):
-        raise MCPError(INVALID_PARAMS, f"No page {cursor!r}.")
+        raise _wrong(f"No page {cursor!r}.")
     return int(cursor)
