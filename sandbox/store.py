@@ -5,6 +5,7 @@ import json
 import os
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -99,6 +100,17 @@ class Store:
         )
         names = ("category", "tools", "apis", "calls", "recordings")
         return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def api_counts(self) -> dict[tuple[str, str, str], int]:
+        """Count recordings per API, by the standardised names of category, tool and API."""
+        counts: Counter[tuple[str, str, str]] = Counter()
+        for category, tool, api, count in self._rows(
+            "select category, tool_name, api_name, count(*) from recordings "
+            "group by category, tool_name, api_name",
+            [],
+        ):
+            counts[standardise(category), tool, api] += count
+        return dict(counts)
 
     def close(self) -> None:
         """Close the database."""

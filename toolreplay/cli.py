@@ -17,6 +17,7 @@ from toolreplay.commands import (
     model,
     probe,
     record,
+    serve,
     simulate,
     solve,
     world,
@@ -74,6 +75,7 @@ app.command("dataset")(dataset.dataset)
 app.command("record")(record.record)
 app.command("simulate")(simulate.simulate)
 app.command("probe")(probe.probe)
+app.command("serve")(serve.serve)
 app.add_typer(export.app, name="export")
 app.add_typer(world.app, name="world")
 app.add_typer(model.app, name="model")
