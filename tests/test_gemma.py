@@ -43,10 +43,11 @@ def test_it_calls_and_reuse_and_threads_change_no_byte() -> None:
     whole = LlamaModel(path, reuse=False, threads=1)
     expected = [whole.complete(request) for request in requests]
     whole.close()
-    first = expected[0].function_call
-    assert first is not None
-    assert first["name"] == "by_city_for_weather_now"
-    assert json.loads(first["arguments"])["city"] == "Oslo"
+    offered = {function["name"] for function in requests[0].functions}
+    for call in (completion.function_call for completion in expected):
+        assert call is not None
+        assert call["name"] in offered
+        json.loads(call["arguments"])
     kept = LlamaModel(path, threads=2)
     assert [kept.complete(request) for request in requests] == expected
     work = kept.speed().work
