@@ -1,0 +1,134 @@
+"""Bases: the model that an adapter is trained on and merged into.
+
+A base is a directory in Hugging Face's layout, a GGUF file (de-quantised to full precision), or a
+name on the Hugging Face hub, which is the only case in which something may be downloaded.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils.logging import disable_progress_bar
+
+from sandbox.errors import BadInput
+
+FAMILIES = ("llama", "gemma3_text")
+"""Model types that can be trained and exported."""
+
+UNKNOWN_LICENCE = "unknown: ask the publisher of the base"
+
+
+@dataclass(frozen=True)
+class Base:
+    """Where a base lies.
+
+    Attributes:
+        name: as the user named it.
+        path: the directory or file; None for a name on the hub.
+    """
+
+    name: str
+    path: Path | None
+
+    @property
+    def gguf(self) -> Path | None:
+        """The GGUF file, where the base is one."""
+        return self.path if self.path is not None and self.path.is_file() else None
+
+    def config(self) -> PreTrainedConfig:
+        """Read the base's configuration without its weights.
+
+        Raises:
+            BadInput: it cannot be read, or it is of no family that can be trained.
+        """
+        config = self._read(AutoConfig)
+        if config.model_type not in FAMILIES:
+            raise BadInput(
+                f"{self.name}: a model of type {config.model_type!r}: take one of the types "
+                f"{' and '.join(FAMILIES)}."
+            )
+        return config  # type: ignore[no-any-return]
+
+    def model(self, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+        """Load the weights.
+
+        Raises:
+            BadInput: they cannot be read, or are of no family that can be trained.
+        """
+        self.config()
+        disable_progress_bar()
+        safe = {} if self.gguf else {"use_safetensors": True}
+        model = self._read(AutoModelForCausalLM, dtype=dtype, **safe)
+        if self.gguf:
+            _forget_quantisation(model)
+        return model  # type: ignore[no-any-return]
+
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """Load the tokenizer.
+
+        Raises:
+            BadInput: it cannot be read.
+        """
+        return self._read(AutoTokenizer)  # type: ignore[no-any-return]
+
+    def licence(self) -> str:
+        """Give the licence that the base states, in its GGUF fields or its README."""
+        if self.gguf:
+            from gguf import GGUFReader
+
+            field = GGUFReader(self.gguf).get_field("general.license")
+            return str(field.contents()) if field else UNKNOWN_LICENCE
+        readme = self.path / "README.md" if self.path else None
+        text = readme.read_text("utf-8", "replace") if readme and readme.exists() else ""
+        stated = re.search(r"\A---\n(?:.*\n)*?license:\s*(\S+)", text)
+        return stated[1] if stated else UNKNOWN_LICENCE
+
+    def _read(self, kind: Any, **options: Any) -> Any:
+        try:
+            if self.gguf:
+                folder, name = str(self.gguf.parent), self.gguf.name
+                return kind.from_pretrained(folder, gguf_file=name, **options)
+            place = self.name if self.path is None else str(self.path)
+            return kind.from_pretrained(
+                place, local_files_only=self.path is not None, trust_remote_code=False, **options
+            )
+        except (OSError, ValueError, KeyError, NotImplementedError) as error:
+            raise BadInput(f"{self.name}: cannot be opened as a base ({error}).") from error
+
+
+def find_base(name: str) -> Base:
+    """Find a base by a path or a name on the hub.
+
+    Raises:
+        BadInput: there is no such path, and it is no name on the hub.
+    """
+    path = Path(name)
+    if path.is_dir() and not (path / "config.json").exists():
+        raise BadInput(f"{name}: no config.json here: give a model's directory or a GGUF file.")
+    if path.is_file() and path.suffix != ".gguf":
+        raise BadInput(f"{name}: no GGUF file: give a model's directory or a .gguf file.")
+    if path.exists():
+        return Base(name, path)
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not path.parent.exists():
+        return Base(name, None)
+    raise BadInput(
+        f"{name}: there is no such file or directory. Give a model's directory, a GGUF file, or a "
+        f"name on the Hugging Face hub (owner/model)."
+    )
+
+
+def _forget_quantisation(model: PreTrainedModel) -> None:
+    """Let a de-quantised model be saved: its weights are plain, but it still says quantised."""
+    model.hf_quantizer = None
+    model.is_quantized = False
+    del model.config.quantization_config
