@@ -7,7 +7,17 @@ import typer
 
 from sandbox.errors import ToolReplayError
 from toolreplay import __version__
-from toolreplay.commands import dataset, demo, evaluate, probe, record, solve, world
+from toolreplay.commands import (
+    dataset,
+    demo,
+    evaluate,
+    export_gguf,
+    probe,
+    record,
+    solve,
+    train_lora,
+    world,
+)
 
 app = typer.Typer(
     name="toolreplay",
@@ -59,3 +69,15 @@ app.command("dataset")(dataset.dataset)
 app.command("record")(record.record)
 app.command("probe")(probe.probe)
 app.add_typer(world.app, name="world")
+
+train = typer.Typer(help="Train models on solution paths.", no_args_is_help=True)
+train.callback()(lambda: None)
+train.command("lora")(train_lora.lora)
+app.add_typer(train, name="train")
+
+export = typer.Typer(
+    help="Hand on what was made, in other programs' formats.", no_args_is_help=True
+)
+export.callback()(lambda: None)
+export.command("gguf")(export_gguf.gguf)
+app.add_typer(export, name="export")

@@ -5,6 +5,7 @@ name on the Hugging Face hub, which is the only case in which something may be d
 """
 
 import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,8 @@ class Base:
             BadInput: they cannot be read, or are of no family that can be trained.
         """
         self.config()
-        disable_progress_bar()
+        warnings.filterwarnings("ignore", ".*gradient_checkpointing.* is deprecated", FutureWarning)
+        disable_progress_bar()  # type: ignore[no-untyped-call]
         safe = {} if self.gguf else {"use_safetensors": True}
         model = self._read(AutoModelForCausalLM, dtype=dtype, **safe)
         if self.gguf:
@@ -127,7 +129,7 @@ def find_base(name: str) -> Base:
     )
 
 
-def _forget_quantisation(model: PreTrainedModel) -> None:
+def _forget_quantisation(model: Any) -> None:
     """Let a de-quantised model be saved: its weights are plain, but it still says quantised."""
     model.hf_quantizer = None
     model.is_quantized = False

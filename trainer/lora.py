@@ -17,8 +17,11 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.utils import get_peft_model_state_dict
+from safetensors.torch import save as serialised
 from transformers import PreTrainedModel
 
+from sandbox.cassette import write_whole
 from sandbox.errors import BadInput
 from trainer.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from trainer.packing import Row, Sequence, pack, row_loss, use_packed_attention
@@ -123,6 +126,7 @@ def train(
     sequences: list[Sequence],
     settings: Settings,
     out: Path,
+    base: str = "",
     identity: str = "",
     checkpoint_every: int = 50,
     on_step: Callable[[Step], None] = lambda step: None,
@@ -136,6 +140,7 @@ def train(
         sequences: what to learn.
         settings: how.
         out: the directory.
+        base: the base's name, for the adapter's configuration.
         identity: names data and base; a checkpoint only fits the same identity and settings.
         checkpoint_every: steps between two checkpoints.
         on_step: told of each step, in the main process.
@@ -158,7 +163,7 @@ def train(
             if loop.step % checkpoint_every == 0:
                 write_checkpoint(loop.checkpoint(identity), out)
     if accelerator.is_main_process:
-        save_adapter(adapted, out)
+        save_adapter(adapted, base, out)
     accelerator.wait_for_everyone()
     return loop.result()
 
@@ -217,21 +222,17 @@ def wrap(model: PreTrainedModel, settings: Settings) -> PeftModel:
     if settings.gradient_checkpointing:
         adapted.gradient_checkpointing_enable({"use_reentrant": False})
         adapted.enable_input_require_grads()
-    return adapted.train()  # type: ignore[no-any-return]
+    return adapted.train()
 
 
-def save_adapter(adapted: PeftModel, out: Path) -> None:
+def save_adapter(adapted: PeftModel, base: str, out: Path) -> None:
     """Write an adapter in peft's layout; the weights come last, so a directory with them is whole.
 
     The lists in its configuration are sorted: peft keeps them as sets, in any order.
     """
-    from peft.utils import get_peft_model_state_dict
-    from safetensors.torch import save_file
-
-    from sandbox.cassette import write_whole
-
     config = adapted.peft_config["default"].to_dict()
-    config |= {"inference_mode": True, "target_modules": sorted(config["target_modules"])}
+    config |= {"inference_mode": True, "base_model_name_or_path": base}
+    config |= {"target_modules": sorted(config["target_modules"])}
     text = json.dumps(config, indent=2, sort_keys=True, default=str)
     write_whole(out / "adapter_config.json", text + "\n")
     weights = {
@@ -239,7 +240,7 @@ def save_adapter(adapted: PeftModel, out: Path) -> None:
         for name, w in get_peft_model_state_dict(adapted).items()
     }
     unfinished = out / f".{WEIGHTS}.part"
-    save_file(weights, unfinished, {"format": "pt"})
+    unfinished.write_bytes(serialised(weights, {"format": "pt"}))
     unfinished.replace(out / WEIGHTS)
 
 
@@ -303,7 +304,7 @@ class _Loop:
         if self._accelerator.num_processes > 1:
             loss = self._accelerator.reduce(loss, "sum")
             gradient = self._accelerator.reduce(gradient, "sum")
-        parts = (gradient / supervised).split([w.numel() for w in weights])
+        parts = torch.split(gradient / supervised, [w.numel() for w in weights])
         for weight, part in zip(weights, parts, strict=True):
             weight.grad = part.view_as(weight)
         return float(loss) / supervised
@@ -311,7 +312,9 @@ class _Loop:
     def checkpoint(self, identity: str) -> Checkpoint:
         """Give all that is needed to go on from here."""
         state = self._optimizer.state
-        moments = {n: (state[w]["exp_avg"], state[w]["exp_avg_sq"]) for n, w in self._weights.items()}
+        moments = {
+            n: (state[w]["exp_avg"], state[w]["exp_avg_sq"]) for n, w in self._weights.items()
+        }
         return Checkpoint(identity, self._losses, self._seconds, dict(self._weights), moments)
 
     def restore(self, checkpoint: Checkpoint | None, identity: str, out: Path) -> None:

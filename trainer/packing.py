@@ -118,7 +118,8 @@ def packed_attention(
     """
     lengths = lengths or [query.shape[2]]
     attended = []
-    for q, k, v in zip(*(t.split(lengths, dim=2) for t in (query, key, value)), strict=True):
+    parts = (torch.split(states, lengths, dim=2) for states in (query, key, value))
+    for q, k, v in zip(*parts, strict=True):
         length = q.shape[2]
         windowed = sliding_window is not None and length > sliding_window
         mask = _window(length, sliding_window or 0, q.device) if windowed else None

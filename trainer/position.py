@@ -25,10 +25,22 @@ def extend_context(model: PreTrainedModel, length: int) -> float:
     Raises:
         BadInput: the model's positions are already scaled in another way.
     """
-    config = model.config
-    factor = length / config.max_position_embeddings
+    factor = length / model.config.max_position_embeddings
     if factor <= 1:
         return 1.0
+    compress(model, factor)
+    return float(factor)
+
+
+def compress(model: PreTrainedModel, factor: float) -> None:
+    """Lay a model's positions so many times as close, for a context as many times as long.
+
+    Raises:
+        BadInput: the model's positions are already scaled in another way.
+    """
+    if factor == 1:
+        return
+    config = model.config
     rope = _global_rope(config.rope_parameters)
     if rope["rope_type"] not in ("default", "linear"):
         raise BadInput(
@@ -37,10 +49,9 @@ def extend_context(model: PreTrainedModel, length: int) -> float:
         )
     rope["factor"] = rope.get("factor", 1.0) * factor
     rope["rope_type"] = "linear"
-    config.max_position_embeddings = length
-    decoder = model.get_decoder()
+    config.max_position_embeddings = round(config.max_position_embeddings * factor)
+    decoder: Any = model.get_decoder()  # type: ignore[no-untyped-call]
     decoder.rotary_emb = type(decoder.rotary_emb)(config=config).to(model.device)
-    return float(factor)
 
 
 def _global_rope(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -48,4 +59,5 @@ def _global_rope(parameters: dict[str, Any]) -> dict[str, Any]:
 
     A layer with a sliding window never compares positions further apart than its window.
     """
-    return parameters.get("full_attention", parameters)
+    rope: dict[str, Any] = parameters.get("full_attention", parameters)
+    return rope
