@@ -9,28 +9,18 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from os.path import commonprefix
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
 from sandbox.chat import Message
 from sandbox.errors import BadInput
+from trainer.layout import Layout
 from trainer.packing import IGNORED, Sequence
 
 _STEP = re.compile(r"\s*Thought:(.*?)\nAction:(.*?)\nAction Input:(.*)", re.DOTALL)
-
-
-class Layout(Protocol):
-    """How a conversation is written as one text."""
-
-    def prompt(self, messages: list[Message], functions: list[dict[str, Any]]) -> str:
-        """Give what a model is shown before its turn."""
-        ...
-
-    def turn(self, message: Message) -> str:
-        """Give what a model writes in its turn, to which a prompt goes on seamlessly."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -123,16 +113,14 @@ def render(
         max_length: tokens of the longest sequence; turns that end beyond it are left out.
     """
     rendered = Rendered()
-    encode, opening = _encoder(tokenizer)
+    encode, opening = _encoder(tokenizer, layout.special)
     for conversation in conversations:
         rendered.conversations += 1
         text, tokens, targets = "", list(opening), [IGNORED] * len(opening)
-        for turn in conversation.turns():
-            prompt = layout.prompt(conversation.messages[:turn], conversation.functions)
+        for prompt, said in _turns(conversation, layout):
             if not prompt.startswith(text):
                 _close(rendered, tokens, targets)
                 text, tokens, targets = "", list(opening), [IGNORED] * len(opening)
-            said = layout.turn(conversation.messages[turn])
             asked, answered = encode(prompt[len(text) :]), encode(said)
             if len(tokens) + len(asked) + len(answered) > max_length:
                 rendered.too_long += 1
@@ -147,18 +135,42 @@ def render(
     return rendered
 
 
+def _turns(conversation: Conversation, layout: Layout) -> Iterator[tuple[str, str]]:
+    """Give, for each turn to learn, what the model is shown and what it is to write.
+
+    A layout tells only what it shows before a turn. What the model wrote is what the next prompt
+    goes on with, without what closes any turn and opens the next.
+
+    Raises:
+        BadInput: the layout does not show what the assistant said.
+    """
+    for turn in conversation.turns():
+        before, functions = conversation.messages[:turn], conversation.functions
+        prompt = layout.prompt(before, functions)
+        after = layout.prompt([*before, conversation.messages[turn]], functions)
+        probes = [
+            layout.prompt([*before, {"role": "assistant", "content": word}], functions)[::-1]
+            for word in ("a", "b")
+        ]
+        said = after.removesuffix(commonprefix(probes)[::-1])
+        if len(said) <= len(prompt) or not said.startswith(prompt):
+            raise BadInput("This layout does not go on from its prompt: take the layout plain.")
+        yield prompt, said[len(prompt) :]
+
+
 def _close(rendered: Rendered, tokens: list[int], targets: list[int]) -> None:
     if any(target != IGNORED for target in targets):
         rendered.sequences.append(Sequence(tokens, targets))
 
 
 def _encoder(
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: PreTrainedTokenizerBase, special: bool
 ) -> tuple[Callable[[str], list[int]], list[int]]:
     """Give the function from text to tokens, and the tokens that open every text."""
 
     def encode(text: str) -> list[int]:
-        return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+        encoded = tokenizer(text, add_special_tokens=False, split_special_tokens=not special)
+        return list(encoded["input_ids"])
 
     opens = tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]
     return encode, [tokenizer.bos_token_id] if opens else []

@@ -1,45 +1,102 @@
-"""Layouts of a conversation as one text."""
+"""Layouts: how a conversation is written as one text."""
 
-from typing import Any
+import json
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from sandbox.chat import Message
 from sandbox.errors import BadInput
 
+Function = dict[str, Any]
+
+
+class Layout(Protocol):
+    """A way to lay conversations out.
+
+    Attributes:
+        special: whether names of control tokens in the text stand for those tokens.
+    """
+
+    special: bool
+
+    def prompt(self, messages: Sequence[Message], functions: Sequence[Function]) -> str:
+        """Lay a conversation out, up to where the model's turn begins."""
+        ...
+
+
+class Plain:
+    """A line a turn, for base models, which have no layout of their own."""
+
+    special = False
+
+    def prompt(self, messages: Sequence[Message], functions: Sequence[Function]) -> str:
+        """Lay a conversation out as lines."""
+        lines = [str(m["content"] or "") for m in messages[:1] if m["role"] == "system"]
+        if functions:
+            lines += ["Functions:", *map(_offer, functions)]
+        for message in messages[1:] if _opens(messages) else messages:
+            lines += self._lines(message)
+        return "\n".join(lines) + "\n"
+
+    def _lines(self, message: Message) -> list[str]:
+        content = message["content"] or ""
+        if message["role"] == "function":
+            return [f"Result: {content}"]
+        if message["role"] != "assistant":
+            return [f"Request: {content}"]
+        said = [f"Answer: {content}"] if content else []
+        if call := message.get("function_call"):
+            said.append(f'Call: {{"name": "{call["name"]}", "arguments": {call["arguments"]}}}')
+        return said
+
 
 class ToolLlama:
-    """ToolLLaMA's: a role's name before each message; a thought, an action and its input."""
+    """ToolLLaMA's turns: a thought, an action, and the action's input."""
 
-    def prompt(self, messages: list[Message], functions: list[dict[str, Any]]) -> str:
-        """Give what a model is shown before its turn."""
-        offered = f"\nThese functions are on offer: {functions}" if functions else ""
-        lines = []
-        for message in messages:
-            content = message["content"]
-            if message["role"] == "assistant":
-                content = self.turn(message)
-            elif message["role"] == "system":
-                content = f"{content}{offered}"
-            gap = "" if message["role"] == "assistant" else " "
-            lines.append(f"{message['role'].capitalize()}:{gap}{content}\n")
-        return "".join(lines) + "Assistant:"
+    special = False
 
-    def turn(self, message: Message) -> str:
-        """Give what a model writes."""
+    def prompt(self, messages: Sequence[Message], functions: Sequence[Function]) -> str:
+        """Lay a conversation out as turns; the functions are told with the system's message."""
+        turns = [self._turn(message) for message in messages]
+        if functions:
+            offered = json.dumps(list(functions), ensure_ascii=False)
+            told = f"You may use these functions, by name and with JSON arguments: {offered}"
+            turns.insert(1 if _opens(messages) else 0, f"System: {told}")
+        return "\n".join(turns) + "\nAssistant:" + ("\nThought:" if functions else "")
+
+    def _turn(self, message: Message) -> str:
+        content = message["content"] or ""
+        if message["role"] != "assistant":
+            return f"{message['role'].capitalize()}: {content}"
         call = message.get("function_call")
         if call is None:
-            return f"\nThought: {message['content'] or ''}"
+            return f"Assistant: {content}</s>"
         return (
-            f"\nThought: {message['content'] or ''}\nAction: {call['name']}"
-            f"\nAction Input: {call['arguments']}"
+            f"Assistant:\nThought: {content}\nAction: {call['name']}"
+            f"\nAction Input: {call['arguments']}</s>"
         )
 
 
-def layout_named(name: str) -> ToolLlama:
+LAYOUTS: dict[str, type[Layout]] = {"plain": Plain, "toolllama": ToolLlama}
+
+
+def layout_named(name: str) -> Layout:
     """Give a layout by its name.
 
     Raises:
         BadInput: there is none of that name.
     """
-    if name != "toolllama":
-        raise BadInput(f"No layout {name!r}: take toolllama.")
-    return ToolLlama()
+    if name not in LAYOUTS:
+        raise BadInput(f"No layout {name!r}: take {' or '.join(LAYOUTS)}.")
+    return LAYOUTS[name]()
+
+
+def _opens(messages: Sequence[Message]) -> bool:
+    return bool(messages) and messages[0]["role"] == "system"
+
+
+def _offer(function: Function) -> str:
+    parameters = function.get("parameters") or {}
+    required = parameters.get("required") or []
+    names = [n if n in required else f"{n}?" for n in parameters.get("properties") or {}]
+    return f"- {function['name']}({', '.join(names)}): {function.get('description') or ''}"

@@ -19,8 +19,8 @@ def lora(
     base: Annotated[str, typer.Option(help="A model's directory, a GGUF file, or a hub name.")],
     out: Annotated[Path, typer.Option(help="The adapter's directory.")],
     layout: Annotated[
-        str, typer.Option(help="How the model is shown a conversation.")
-    ] = "toolllama",
+        str, typer.Option(help="How the model is shown a conversation: plain or toolllama.")
+    ] = "plain",
     rank: Annotated[int, typer.Option(min=1)] = 16,
     alpha: Annotated[int, typer.Option(min=1, help="Weight of the update: alpha / rank.")] = 32,
     dropout: Annotated[float, typer.Option(min=0, max=0.9)] = 0.0,
