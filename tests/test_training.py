@@ -1,6 +1,7 @@
 """From conversations to an adapter: packing, the loss, resuming, several processes, the card."""
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -272,15 +273,11 @@ def test_two_processes_make_the_adapter_of_one(models: dict[str, Path], tmp_path
     ]
     alone = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "one")])
     assert alone.exit_code == 0, alone.output
-    bin_ = Path(sys.executable).parent
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    program = str(Path(sys.executable).parent / "toolreplay")
     subprocess.run(
-        [
-            *(str(bin_ / "accelerate"), "launch", "--cpu", "--num_processes", "2"),
-            *("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"),
-            *("--main_process_port", "0", str(bin_ / "toolreplay")),
-            *command,
-            *("--out", str(tmp_path / "two")),
-        ],
+        [*launch, program, *command, "--out", str(tmp_path / "two")],
+        env={**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
         check=True,
         capture_output=True,
         timeout=300,

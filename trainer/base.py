@@ -7,10 +7,12 @@ name on the Hugging Face hub, which is the only case in which something may be d
 import re
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
+from gguf import GGUFReader, Keys
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -22,6 +24,7 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from sandbox.errors import BadInput
+from trainer.position import global_rope
 
 FAMILIES = ("llama", "gemma3_text")
 """Model types that can be trained and exported."""
@@ -58,6 +61,8 @@ class Base:
                 f"{self.name}: a model of type {config.model_type!r}: take one of the types "
                 f"{' and '.join(FAMILIES)}."
             )
+        if self.gguf:
+            self._complete(config)
         return config  # type: ignore[no-any-return]
 
     def model(self, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
@@ -66,11 +71,11 @@ class Base:
         Raises:
             BadInput: they cannot be read, or are of no family that can be trained.
         """
-        self.config()
         warnings.filterwarnings("ignore", ".*gradient_checkpointing.* is deprecated", FutureWarning)
         disable_progress_bar()  # type: ignore[no-untyped-call]
-        safe = {} if self.gguf else {"use_safetensors": True}
-        model = self._read(AutoModelForCausalLM, dtype=dtype, **safe)
+        config = self.config()
+        more = {"config": config} if self.gguf else {"use_safetensors": True}
+        model = self._read(AutoModelForCausalLM, dtype=dtype, **more)
         if self.gguf:
             _forget_quantisation(model)
         return model  # type: ignore[no-any-return]
@@ -86,14 +91,41 @@ class Base:
     def licence(self) -> str:
         """Give the licence that the base states, in its GGUF fields or its README."""
         if self.gguf:
-            from gguf import GGUFReader
-
-            field = GGUFReader(self.gguf).get_field("general.license")
-            return str(field.contents()) if field else UNKNOWN_LICENCE
+            return str(self._field("general.license") or UNKNOWN_LICENCE)
         readme = self.path / "README.md" if self.path else None
         text = readme.read_text("utf-8", "replace") if readme and readme.exists() else ""
         stated = re.search(r"\A---\n(?:.*\n)*?license:\s*(\S+)", text)
         return stated[1] if stated else UNKNOWN_LICENCE
+
+    @cached_property
+    def reader(self) -> GGUFReader:
+        """The base's GGUF file, opened."""
+        return GGUFReader(self.gguf)
+
+    def _field(self, name: str) -> Any:
+        field = self.reader.get_field(name)
+        return field.contents() if field else None
+
+    def _complete(self, config: PreTrainedConfig) -> None:
+        """Set what transformers does not read from a GGUF file.
+
+        Raises:
+            BadInput: the file scales its positions in a way that transformers cannot read.
+        """
+        if config.model_type == "gemma3_text":
+            config.query_pre_attn_scalar = gemma_attention_scale(config)
+        kind = self._field(Keys.General.ARCHITECTURE)
+        scaling = self._field(Keys.Rope.SCALING_TYPE.format(arch=kind)) or "none"
+        factors = any(tensor.name == "rope_freqs.weight" for tensor in self.reader.tensors)
+        if factors or scaling not in ("none", "linear"):
+            raise BadInput(
+                f"{self.name}: its scaled positions cannot be read from a GGUF file: take the "
+                f"model's directory in Hugging Face's layout."
+            )
+        if scaling == "linear":
+            rope = global_rope(config.rope_parameters)
+            factor = self._field(Keys.Rope.SCALING_FACTOR.format(arch=kind))
+            rope |= {"rope_type": "linear", "factor": float(factor)}
 
     def _read(self, kind: Any, **options: Any) -> Any:
         try:
@@ -106,6 +138,16 @@ class Base:
             )
         except (OSError, ValueError, KeyError, NotImplementedError) as error:
             raise BadInput(f"{self.name}: cannot be opened as a base ({error}).") from error
+
+
+def gemma_attention_scale(config: PreTrainedConfig) -> int:
+    """Give the root of what Gemma 3's attention is divided by, which a GGUF file does not tell.
+
+    It is the size of a head; in the 27B model alone, which has 62 layers, it is another.
+    """
+    if config.num_hidden_layers == 62:
+        return int(config.hidden_size // config.num_attention_heads)
+    return int(config.head_dim)
 
 
 def find_base(name: str) -> Base:

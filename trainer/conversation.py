@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from os.path import commonprefix
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -149,13 +149,18 @@ def _turns(conversation: Conversation, layout: Layout) -> Iterator[tuple[str, st
         prompt = layout.prompt(before, functions)
         after = layout.prompt([*before, conversation.messages[turn]], functions)
         probes = [
-            layout.prompt([*before, {"role": "assistant", "content": word}], functions)[::-1]
+            layout.prompt([*before, {"role": "assistant", "content": word}], functions)
             for word in ("a", "b")
         ]
-        said = after.removesuffix(commonprefix(probes)[::-1])
+        said = after.removesuffix(_common_end(*probes))
         if len(said) <= len(prompt) or not said.startswith(prompt):
             raise BadInput("This layout does not go on from its prompt: take the layout plain.")
         yield prompt, said[len(prompt) :]
+
+
+def _common_end(one: str, other: str) -> str:
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(one[::-1], other[::-1], strict=False))
+    return one[len(one) - sum(1 for _ in same) :]
 
 
 def _close(rendered: Rendered, tokens: list[int], targets: list[int]) -> None:

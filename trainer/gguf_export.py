@@ -27,8 +27,9 @@ from safetensors import safe_open
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from sandbox.errors import BadInput
-from trainer.base import Base
+from trainer.base import Base, gemma_attention_scale
 from trainer.lora import WEIGHTS
+from trainer.position import global_rope
 from trainer.vocabulary import add_vocabulary, copy_vocabulary
 
 _ARCHITECTURES = {"llama": MODEL_ARCH.LLAMA, "gemma3_text": MODEL_ARCH.GEMMA3}
@@ -57,7 +58,7 @@ def export_model(model: PreTrainedModel, base: Base, out: Path, name: str) -> No
         _add_shape(writer, config)
         _add_positions(writer, config)
         if base.gguf:
-            copy_vocabulary(base.gguf, writer)
+            copy_vocabulary(base.reader, writer)
         else:
             add_vocabulary(base.tokenizer(), config.vocab_size, writer)
         names = _tensor_names(config)
@@ -171,7 +172,7 @@ def _add_window(writer: GGUFWriter, config: PreTrainedConfig) -> None:
     ]
     if config.layer_types != expected:
         raise BadInput(f"llama.cpp takes every {_WINDOW_PERIOD}th layer of Gemma 3 as global.")
-    if config.query_pre_attn_scalar != config.head_dim:
+    if config.query_pre_attn_scalar != gemma_attention_scale(config):
         raise BadInput("llama.cpp scales Gemma 3's attention by the size of a head; not so here.")
     if config.final_logit_softcapping or config.attn_logit_softcapping:
         raise BadInput("llama.cpp's Gemma 3 has no soft caps; this model has.")
@@ -185,7 +186,7 @@ def _add_positions(writer: GGUFWriter, config: PreTrainedConfig) -> None:
         BadInput: a scaling that is not written yet.
     """
     parameters = config.rope_parameters
-    rope = parameters.get("full_attention", parameters)
+    rope = global_rope(parameters)
     writer.add_rope_freq_base(rope["rope_theta"])
     if config.model_type == "llama":
         writer.add_rope_dimension_count(_head_size(config))

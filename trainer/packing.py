@@ -102,6 +102,9 @@ def packed_attention(
 ) -> tuple[torch.Tensor, None]:
     """Attend sequence by sequence; an attention function of transformers.
 
+    Where a layer has a window, a sequence is read in pieces as long as the window, each beside the
+    one before it, so the work grows with the sequence and not with its square.
+
     Args:
         module: the attention layer; not used.
         query: 1 x heads x tokens x size of a head.
@@ -121,20 +124,31 @@ def packed_attention(
     parts = (torch.split(states, lengths, dim=2) for states in (query, key, value))
     for q, k, v in zip(*parts, strict=True):
         length = q.shape[2]
-        windowed = sliding_window is not None and length > sliding_window
-        mask = _window(length, sliding_window or 0, q.device) if windowed else None
-        attended.append(
-            scaled_dot_product_attention(
-                q, k, v, mask, dropout, is_causal=mask is None, scale=scaling, enable_gqa=True
+        window = min(sliding_window or length, length)
+        for begin in range(0, length, window):
+            end, first = min(begin + window, length), max(0, begin - window + 1)
+            mask = _mask(end - begin, end - first, window, q.device) if begin else None
+            attended.append(
+                scaled_dot_product_attention(
+                    q[:, :, begin:end],
+                    k[:, :, first:end],
+                    v[:, :, first:end],
+                    mask,
+                    dropout,
+                    is_causal=mask is None,
+                    scale=scaling,
+                    enable_gqa=True,
+                )
             )
-        )
     return torch.cat(attended, dim=2).transpose(1, 2).contiguous(), None
 
 
-@lru_cache(maxsize=16)
-def _window(length: int, window: int, device: torch.device) -> torch.Tensor:
-    causal = torch.ones(length, length, dtype=torch.bool, device=device).tril()
-    return causal.triu(1 - window)
+@lru_cache(maxsize=64)
+def _mask(queries: int, keys: int, window: int, device: torch.device) -> torch.Tensor:
+    """Let the last so many tokens see themselves and those before, within the window."""
+    ahead = keys - queries
+    all_seen = torch.ones(queries, keys, dtype=torch.bool, device=device)
+    return all_seen.tril(ahead).triu(ahead - window + 1)
 
 
 def row_loss(model: torch.nn.Module, row: Row, device: torch.device) -> torch.Tensor:

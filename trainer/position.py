@@ -41,7 +41,7 @@ def compress(model: PreTrainedModel, factor: float) -> None:
     if factor == 1:
         return
     config = model.config
-    rope = _global_rope(config.rope_parameters)
+    rope = global_rope(config.rope_parameters)
     if rope["rope_type"] not in ("default", "linear"):
         raise BadInput(
             f"This base scales its positions by {rope['rope_type']!r} and has a context of "
@@ -54,7 +54,7 @@ def compress(model: PreTrainedModel, factor: float) -> None:
     decoder.rotary_emb = type(decoder.rotary_emb)(config=config).to(model.device)
 
 
-def _global_rope(parameters: dict[str, Any]) -> dict[str, Any]:
+def global_rope(parameters: dict[str, Any]) -> dict[str, Any]:
     """Give the parameters of the layers that see the whole context.
 
     A layer with a sliding window never compares positions further apart than its window.

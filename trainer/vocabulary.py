@@ -7,7 +7,6 @@ name.
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
 from gguf import GGUFReader, GGUFWriter, TokenType
@@ -21,9 +20,9 @@ _LLAMA3 = (
 )
 
 
-def copy_vocabulary(source: Path, writer: GGUFWriter) -> None:
+def copy_vocabulary(source: GGUFReader, writer: GGUFWriter) -> None:
     """Copy every tokenizer field of a GGUF file as it is."""
-    for name, field in GGUFReader(source).fields.items():
+    for name, field in source.fields.items():
         if name.startswith("tokenizer."):
             kind, *inner = field.types
             writer.add_key_value(name, field.contents(), kind, inner[-1] if inner else None)

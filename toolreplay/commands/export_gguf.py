@@ -16,8 +16,8 @@ def gguf(
         bool, typer.Option("--adapter-only", help="The adapter alone, to be laid over its base.")
     ] = False,
     quantise: Annotated[
-        str | None, typer.Option(help="Q8_0, Q4_K_M or another of llama.cpp's kinds; else F16.")
-    ] = None,
+        str, typer.Option(help="F16 (as it is), Q8_0, Q4_K_M or another of llama.cpp's kinds.")
+    ] = "F16",
 ) -> None:
     """Write a fine-tuned model, or its adapter alone, as a file for llama.cpp.
 
@@ -34,7 +34,7 @@ def gguf(
     from trainer.position import compress
     from trainer.quantise import quantise_in_place
 
-    if adapter_only and quantise:
+    if adapter_only and quantise != "F16":
         raise BadInput("An adapter stays in F16: --quantise goes with a merged model only.")
     settings = read_adapter_config(adapter)
     source = find_base(base or settings["base_model_name_or_path"])
@@ -49,6 +49,6 @@ def gguf(
         model = source.model()
         compress(model, factor)
         export_model(merged(model, adapter), source, out, adapter.name)
-        if quantise:
+        if quantise != "F16":
             quantise_in_place(out, quantise)
     typer.echo(f"{out}: {out.stat().st_size / 1e6:,.1f} MB")
