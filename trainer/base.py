@@ -100,7 +100,7 @@ class Base:
     @cached_property
     def reader(self) -> GGUFReader:
         """The base's GGUF file, opened."""
-        return GGUFReader(self.gguf)
+        return GGUFReader(str(self.gguf))
 
     def _field(self, name: str) -> Any:
         field = self.reader.get_field(name)
