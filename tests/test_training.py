@@ -149,29 +149,43 @@ def test_each_epoch_has_an_order_of_its_own_and_the_same_plan_twice() -> None:
         plan([], settings)
 
 
+@pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_every_turn_is_learnt_after_the_prompt_that_inference_shows(name: str) -> None:
-    """Position by position: the tokens before a turn are those of the prompt at inference."""
+def test_every_turn_is_learnt_after_the_prompt_that_inference_shows(name: str, apart: bool) -> None:
+    """A turn's thought and call are learnt, then to stop; apart, in the very tokens of inference."""
     path = weather_path("Oslo", 3)
+    path["messages"][4]["content"] = "I know."
     layout, tokenizer = layout_named(name), tiny_models.byte_level()
-    made = render([Conversation(path["messages"], FUNCTIONS)], layout, tokenizer, 4000)
-    [sequence] = made.sequences
+    conversation = Conversation(path["messages"], FUNCTIONS)
+    made = render([conversation], layout, tokenizer, 4000, apart)
     assert (made.conversations, made.turns, made.too_long) == (1, 2, 0)
-    starts = [
-        n
-        for n, target in enumerate(sequence.targets)
-        if target != IGNORED and (n == 0 or sequence.targets[n - 1] == IGNORED)
+    assert len(made.sequences) == (2 if apart else 1)
+    first, second = (path["messages"][turn]["function_call"]["arguments"] for turn in (2, 4))
+    form, thought = layout.call, ("", "") if name == "plain" else (" ", " I know.")
+    said = [text for sequence in made.sequences for text in runs(sequence, tokenizer)]
+    assert said == [
+        f"{thought[0]}{form.opening}by_city{form.middle}{first}</s>",
+        f"{thought[1]}{form.opening}Finish{form.middle}{second}</s>",
     ]
-    for start, turn in zip(starts, (2, 4), strict=True):
-        shown = layout.prompt(path["messages"][:turn], FUNCTIONS)
-        assert tokenizer.decode(sequence.tokens[: start + 1]) == shown
-        said = []
-        for target in sequence.targets[start:]:
-            if target in (IGNORED, tokenizer.eos_token_id):
-                break
-            said.append(target)
-        assert path["messages"][turn]["function_call"]["arguments"] in tokenizer.decode(said)
-        assert sequence.targets[start + len(said)] == tokenizer.eos_token_id
+    for sequence, turn in zip(made.sequences, (2, 4) if apart else (4,), strict=True):
+        messages = path["messages"][:turn]
+        shown = layout.prompt(messages, FUNCTIONS)
+        assert tokenizer.decode(sequence.tokens).startswith(shown)
+        if apart:
+            asked = shown + (form.opening if name == "plain" else "")
+            ids = tokenizer(asked, split_special_tokens=True)["input_ids"]
+            assert sequence.tokens[: len(ids)] == ids
+
+
+def runs(sequence: Sequence, tokenizer: Any) -> list[str]:
+    """The texts that are learnt, each in one run of positions."""
+    found: list[list[int]] = [[]]
+    for target in sequence.targets:
+        if target != IGNORED:
+            found[-1].append(target)
+        elif found[-1]:
+            found.append([])
+    return [tokenizer.decode(run) for run in found if run]
 
 
 def test_a_turn_beyond_the_longest_sequence_is_left_out_and_counted() -> None:

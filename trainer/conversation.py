@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerBase
 
 from sandbox.chat import Message
 from sandbox.errors import BadInput
-from trainer.layout import Layout
+from trainer.layout import CallFormat, Layout
 from trainer.packing import IGNORED, Sequence
 
 _STEP = re.compile(r"\s*Thought:(.*?)\nAction:(.*?)\nAction Input:(.*)", re.DOTALL)
@@ -100,6 +100,7 @@ def render(
     layout: Layout,
     tokenizer: PreTrainedTokenizerBase,
     max_length: int,
+    apart: bool = False,
 ) -> Rendered:
     """Write conversations as tokens.
 
@@ -111,6 +112,8 @@ def render(
         layout: how it is written.
         tokenizer: of the base.
         max_length: tokens of the longest sequence; turns that end beyond it are left out.
+        apart: give each turn a sequence of its own. Its prompt is then cut into tokens in one
+            piece, as at inference; in a shared sequence a few tokens around earlier calls differ.
     """
     rendered = Rendered()
     encode, opening = _encoder(tokenizer, layout.special)
@@ -118,24 +121,26 @@ def render(
         rendered.conversations += 1
         text, tokens, targets = "", list(opening), [IGNORED] * len(opening)
         for prompt, said in _turns(conversation, layout):
-            if not prompt.startswith(text):
+            if apart or not prompt.startswith(text):
                 _close(rendered, tokens, targets)
                 text, tokens, targets = "", list(opening), [IGNORED] * len(opening)
-            asked, answered = encode(prompt[len(text) :]), encode(said)
-            if len(tokens) + len(asked) + len(answered) > max_length:
+            asked, answered = encode(prompt[len(text) :]), [*map(encode, said)]
+            if len(tokens) + len(asked) + sum(map(len, answered)) > max_length:
                 rendered.too_long += 1
                 continue
-            tokens += asked + answered
+            tokens += asked
             targets += [IGNORED] * len(asked)
-            targets[-1] = answered[0]
-            targets += [*answered[1:], tokenizer.eos_token_id]
-            text = prompt + said
+            for piece in answered:
+                targets[-1] = piece[0]
+                targets += [*piece[1:], tokenizer.eos_token_id]
+                tokens += piece
+            text = prompt + "".join(said)
             rendered.turns += 1
         _close(rendered, tokens, targets)
     return rendered
 
 
-def _turns(conversation: Conversation, layout: Layout) -> Iterator[tuple[str, str]]:
+def _turns(conversation: Conversation, layout: Layout) -> Iterator[tuple[str, list[str]]]:
     """Give, for each turn to learn, what the model is shown and what it is to write.
 
     A layout tells only what it shows before a turn. What the model wrote is what the next prompt
@@ -144,10 +149,13 @@ def _turns(conversation: Conversation, layout: Layout) -> Iterator[tuple[str, st
     Raises:
         BadInput: the layout does not show what the assistant said.
     """
+    messages, functions = conversation.messages, conversation.functions
+    if layout.call.thought_ends is None:
+        messages = [m | {"content": None} if "function_call" in m else m for m in messages]
     for turn in conversation.turns():
-        before, functions = conversation.messages[:turn], conversation.functions
+        before = messages[:turn]
         prompt = layout.prompt(before, functions)
-        after = layout.prompt([*before, conversation.messages[turn]], functions)
+        after = layout.prompt([*before, messages[turn]], functions)
         probes = [
             layout.prompt([*before, {"role": "assistant", "content": word}], functions)
             for word in ("a", "b")
@@ -155,7 +163,30 @@ def _turns(conversation: Conversation, layout: Layout) -> Iterator[tuple[str, st
         said = after.removesuffix(_common_end(*probes))
         if len(said) <= len(prompt) or not said.startswith(prompt):
             raise BadInput("This layout does not go on from its prompt: take the layout plain.")
-        yield prompt, said[len(prompt) :]
+        yield prompt, _said(said[len(prompt) :], messages[turn], layout.call)
+
+
+def _said(text: str, message: Message, form: CallFormat) -> list[str]:
+    """Cut what the model writes where a local model is held to the layout at inference.
+
+    There it writes a thought, the function's name with the sign after it, and the arguments; the
+    text between them is given to it in tokens of its own, and after the arguments it is stopped.
+    """
+    called = message.get("function_call")
+    named = f"{form.opening}{called['name']}{form.middle}" if called else None
+    if called is None or named is None or named not in text:
+        return [text]
+    thought, _, rest = text.partition(named)
+    whole = rest.startswith(called["arguments"])
+    end = form.thought_ends or ""
+    pieces = (
+        thought + end,
+        form.opening.removeprefix(end),
+        called["name"] + form.middle[0],
+        form.middle[1:],
+        called["arguments"] if whole else rest,
+    )
+    return [piece for piece in pieces if piece]
 
 
 def _common_end(one: str, other: str) -> str:

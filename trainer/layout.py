@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sandbox.chat import Message
@@ -10,14 +11,35 @@ from sandbox.errors import BadInput
 Function = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class CallFormat:
+    """How a model writes a function call.
+
+    Attributes:
+        opening: what stands before the function's name.
+        middle: what stands between the name and the arguments; it begins with the sign that ends
+            the name.
+        thought_ends: where a thought may come before the call: the text that ends it; None where
+            the model writes calls alone.
+        answer: where the model may also answer in words: what stands before them.
+    """
+
+    opening: str
+    middle: str
+    thought_ends: str | None = None
+    answer: str | None = None
+
+
 class Layout(Protocol):
     """A way to lay conversations out.
 
     Attributes:
         special: whether names of control tokens in the text stand for those tokens.
+        call: how calls are written.
     """
 
     special: bool
+    call: CallFormat
 
     def prompt(self, messages: Sequence[Message], functions: Sequence[Function]) -> str:
         """Lay a conversation out, up to where the model's turn begins."""
@@ -28,6 +50,7 @@ class Plain:
     """A line a turn, for base models, which have no layout of their own."""
 
     special = False
+    call = CallFormat('Call: {"name": "', '", "arguments": ', answer="Answer: ")
 
     def prompt(self, messages: Sequence[Message], functions: Sequence[Function]) -> str:
         """Lay a conversation out as lines."""
@@ -46,7 +69,7 @@ class Plain:
             return [f"Request: {content}"]
         said = [f"Answer: {content}"] if content else []
         if call := message.get("function_call"):
-            said.append(f'Call: {{"name": "{call["name"]}", "arguments": {call["arguments"]}}}')
+            said.append(f"{self.call.opening}{call['name']}{self.call.middle}{call['arguments']}}}")
         return said
 
 
@@ -54,6 +77,7 @@ class ToolLlama:
     """ToolLLaMA's turns: a thought, an action, and the action's input."""
 
     special = False
+    call = CallFormat("\nAction: ", "\nAction Input: ", thought_ends="\n")
 
     def prompt(self, messages: Sequence[Message], functions: Sequence[Function]) -> str:
         """Lay a conversation out as turns; the functions are told with the system's message."""
@@ -72,8 +96,8 @@ class ToolLlama:
         if call is None:
             return f"Assistant: {content}</s>"
         return (
-            f"Assistant:\nThought: {content}\nAction: {call['name']}"
-            f"\nAction Input: {call['arguments']}</s>"
+            f"Assistant:\nThought: {content}{self.call.opening}{call['name']}"
+            f"{self.call.middle}{call['arguments']}</s>"
         )
 
 

@@ -29,6 +29,7 @@ class Recipe:
         out: the adapter's directory.
         layout: name of the layout of the text.
         settings: of the training.
+        apart: give each turn a sequence of its own.
         notes: lines for the card.
         checkpoint_every: steps between two checkpoints.
     """
@@ -38,6 +39,7 @@ class Recipe:
     out: Path
     layout: str
     settings: Settings
+    apart: bool = False
     notes: tuple[str, ...] = ()
     checkpoint_every: int = 20
 
@@ -65,7 +67,7 @@ def follow(
     sha256 = data_hash(recipe.data)
     model = base.model()
     factor = extend_context(model, recipe.settings.max_length)
-    identity = f"{sha256} {_identity(base)} {recipe.layout}"
+    identity = f"{sha256} {_identity(base)} {recipe.layout} {recipe.apart}"
     settings = recipe.settings
     training = train(
         model,
@@ -83,7 +85,7 @@ def follow(
     data = Data(
         files,
         sha256,
-        recipe.layout,
+        recipe.layout + (", each turn apart" if recipe.apart else ""),
         rendered.conversations,
         rendered.turns,
         rendered.too_long,
@@ -114,7 +116,7 @@ def rendering(recipe: Recipe, base: Base) -> Rendered:
     """Write the recipe's data as tokens of its base."""
     tokenizer, longest = base.tokenizer(), recipe.settings.max_length
     conversations = read_conversations(recipe.data)
-    return render(conversations, layout_named(recipe.layout), tokenizer, longest)
+    return render(conversations, layout_named(recipe.layout), tokenizer, longest, recipe.apart)
 
 
 def _identity(base: Base) -> str:

@@ -21,6 +21,9 @@ def lora(
     layout: Annotated[
         str, typer.Option(help="How the model is shown a conversation: plain or toolllama.")
     ] = "plain",
+    apart: Annotated[
+        bool, typer.Option("--apart", help="Each turn in a sequence of its own; slower.")
+    ] = False,
     rank: Annotated[int, typer.Option(min=1)] = 16,
     alpha: Annotated[int, typer.Option(min=1, help="Weight of the update: alpha / rank.")] = 32,
     dropout: Annotated[float, typer.Option(min=0, max=0.9)] = 0.0,
@@ -74,7 +77,8 @@ def lora(
         seed=seed,
         gradient_checkpointing=gradient_checkpointing,
     )
-    recipe = Recipe(data, base, out, layout, settings, tuple(note or ()), checkpoint_every)
+    notes = tuple(note or ())
+    recipe = Recipe(data, base, out, layout, settings, apart, notes, checkpoint_every)
     with _screen() as on_step:
         card = follow(recipe, resume, on_step)
     if card is not None:
