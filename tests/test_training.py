@@ -152,7 +152,7 @@ def test_each_epoch_has_an_order_of_its_own_and_the_same_plan_twice() -> None:
 @pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_every_turn_is_learnt_after_the_prompt_that_inference_shows(name: str, apart: bool) -> None:
-    """A turn's thought and call are learnt, then to stop; apart, in the very tokens of inference."""
+    """Thought, call and stop are learnt; apart, after the very tokens of inference."""
     path = weather_path("Oslo", 3)
     path["messages"][4]["content"] = "I know."
     layout, tokenizer = layout_named(name), tiny_models.byte_level()
