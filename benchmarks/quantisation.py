@@ -27,7 +27,7 @@ from trainer.conversation import read_conversations, render
 from trainer.gguf_export import export_adapter, export_model, merged
 from trainer.layout import layout_named
 from trainer.packing import IGNORED, Sequence
-from trainer.perplexity import Reader
+from trainer.perplexity import Reader, surprise
 from trainer.quantise import quantise
 
 
@@ -52,22 +52,23 @@ def compare(
 ) -> dict[str, Any]:
     """Read the same tokens with llama.cpp, and compare."""
     reader = Reader(path, context, adapter)
-    furthest, agreed, largest = 0.0, 0, 0.0
+    furthest, agreed, largest, loss, count = 0.0, 0, 0.0, 0.0, 0
     for sequence, (logits, _) in zip(sequences, expected, strict=True):
         places = [n for n, target in enumerate(sequence.targets) if target != IGNORED]
         read = reader.logits(sequence.tokens, places)
-        for got, want in zip(read, logits.numpy(), strict=True):
+        for place, got, want in zip(places, read, logits.numpy(), strict=True):
+            loss += surprise(got, sequence.targets[place])
+            count += 1
             furthest = max(furthest, float(np.abs(got - want).max()))
             largest = max(largest, float(np.abs(want).max()))
             agreed += int(got.argmax() == want.argmax())
-    perplexity = reader.perplexity(sequences)
     return {
         "megabytes": sum(p.stat().st_size for p in (path, adapter) if p) / 1e6,
-        "perplexity": perplexity.value,
-        "tokens": perplexity.tokens,
+        "perplexity": math.exp(loss / count),
+        "tokens": count,
         "largest_difference": furthest,
         "largest_logit": largest,
-        "same_first": agreed / perplexity.tokens,
+        "same_first": agreed / count,
     }
 
 

@@ -92,13 +92,18 @@ class Reader:
         for sequence in sequences:
             places = [n for n, target in enumerate(sequence.targets) if target != IGNORED]
             for place, logits in zip(places, self.logits(sequence.tokens, places), strict=True):
-                highest = float(logits.max())
-                spread = math.log(float(np.exp(logits - highest, dtype=np.float64).sum()))
-                total += highest + spread - float(logits[sequence.targets[place]])
+                total += surprise(logits, sequence.targets[place])
                 count += 1
         if not count:
             raise BadInput("Nothing to measure the perplexity on: no supervised tokens.")
         return Perplexity(total / count, count)
+
+
+def surprise(logits: np.ndarray[Any, Any], token: int) -> float:
+    """Give the negative log-likelihood of a token, in nats."""
+    highest = float(logits.max())
+    spread = math.log(float(np.exp(logits - highest, dtype=np.float64).sum()))
+    return highest + spread - float(logits[token])
 
 
 def _fill(batch: Any, tokens: list[int], start: int, asked: set[int]) -> None:
