@@ -25,7 +25,7 @@ from transformers import PreTrainedModel
 from trainer.base import find_base
 from trainer.conversation import read_conversations, render
 from trainer.gguf_export import export_adapter, export_model, merged
-from trainer.layout import layout_named
+from trainer.layout import layout_of
 from trainer.packing import IGNORED, Sequence
 from trainer.perplexity import Reader, surprise
 from trainer.quantise import quantise
@@ -76,8 +76,9 @@ def measure(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Write all files, and measure each."""
     base = find_base(options.base)
     conversations = list(read_conversations([options.data]))[: options.conversations]
-    layout = layout_named(options.layout)
-    sequences = render(conversations, layout, base.tokenizer(), options.context).sequences
+    tokenizer = base.tokenizer()
+    layout = layout_of(base.name, tokenizer, options.layout)
+    sequences = render(conversations, layout, tokenizer, options.context).sequences
     model = base.model().eval()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -111,7 +112,7 @@ def main() -> None:
     parser.add_argument("base")
     parser.add_argument("data", type=Path)
     parser.add_argument("--adapter", type=Path)
-    parser.add_argument("--layout", default="plain")
+    parser.add_argument("--layout")
     parser.add_argument(
         "--kinds", nargs="+", default=["Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M"]
     )

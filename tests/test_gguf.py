@@ -23,7 +23,7 @@ from toolreplay.cli import app
 from trainer.base import find_base
 from trainer.conversation import Conversation, render
 from trainer.gguf_export import export_adapter, export_model, merged
-from trainer.layout import layout_named
+from trainer.layout import layout_of
 from trainer.lora import Settings, train
 from trainer.perplexity import Reader
 from trainer.position import extend_context
@@ -207,7 +207,8 @@ def test_a_tiny_llama_learns_and_says_finish_in_every_form(tmp_path: Path) -> No
     assert sizes["adapter"] < sizes["q4"] < sizes["q8"] < sizes["f16"]
 
     conversation = Conversation(weather_path("Oslo", 3)["messages"], FUNCTIONS)
-    layout = layout_named("plain")
+    tokenizer = find_base(str(base)).tokenizer()
+    layout = layout_of("tiny", tokenizer, None)
     shown = layout.prompt(conversation.messages[:4], FUNCTIONS)
     for form in ("f16", "q8", "q4"):
         model = llama_cpp.Llama(str(files[form]), n_ctx=512, n_threads=1, verbose=False)
@@ -216,7 +217,6 @@ def test_a_tiny_llama_learns_and_says_finish_in_every_form(tmp_path: Path) -> No
         assert "It is 3 degrees." in said["text"], form
         assert said["finish_reason"] == "stop", form
 
-    tokenizer = find_base(str(base)).tokenizer()
     sequences = render([conversation], layout, tokenizer, 500).sequences
     values = {
         form: Reader(files[form], 512, threads=1).perplexity(sequences).value

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from transformers import PreTrainedTokenizerBase
+
 from sandbox.chat import Message
 from sandbox.errors import BadInput
 
@@ -101,18 +103,19 @@ class ToolLlama:
         )
 
 
-LAYOUTS: dict[str, type[Layout]] = {"plain": Plain, "toolllama": ToolLlama}
+LAYOUTS = ("plain", "toolllama")
+"""The names of the layouts."""
 
 
-def layout_named(name: str) -> Layout:
-    """Give a layout by its name.
+def layout_of(base: str, tokenizer: PreTrainedTokenizerBase, name: str | None) -> Layout:
+    """Give the layout of a name; without one, the plain layout.
 
     Raises:
-        BadInput: there is none of that name.
+        BadInput: there is no such layout.
     """
-    if name not in LAYOUTS:
+    if name not in (None, *LAYOUTS):
         raise BadInput(f"No layout {name!r}: take {' or '.join(LAYOUTS)}.")
-    return LAYOUTS[name]()
+    return ToolLlama() if name == "toolllama" else Plain()
 
 
 def _opens(messages: Sequence[Message]) -> bool:

@@ -14,7 +14,7 @@ from trainer.card import Data, read_card, write_card
 from trainer.checkpoint import NAME as CHECKPOINT
 from trainer.conversation import Rendered, data_hash, read_conversations, render
 from trainer.curve import draw_curve
-from trainer.layout import layout_named
+from trainer.layout import layout_of
 from trainer.lora import WEIGHTS, Settings, Step, train
 from trainer.position import extend_context
 
@@ -27,7 +27,7 @@ class Recipe:
         data: files of training conversations.
         base: the base's name.
         out: the adapter's directory.
-        layout: name of the layout of the text.
+        layout: name of the layout of the text; None for what inference takes by default.
         settings: of the training.
         apart: give each turn a sequence of its own.
         notes: lines for the card.
@@ -37,7 +37,7 @@ class Recipe:
     data: list[Path]
     base: str
     out: Path
-    layout: str
+    layout: str | None
     settings: Settings
     apart: bool = False
     notes: tuple[str, ...] = ()
@@ -85,7 +85,7 @@ def follow(
     data = Data(
         files,
         sha256,
-        recipe.layout + (", each turn apart" if recipe.apart else ""),
+        (recipe.layout or "default") + (", each turn apart" if recipe.apart else ""),
         rendered.conversations,
         rendered.turns,
         rendered.too_long,
@@ -116,7 +116,8 @@ def rendering(recipe: Recipe, base: Base) -> Rendered:
     """Write the recipe's data as tokens of its base."""
     tokenizer, longest = base.tokenizer(), recipe.settings.max_length
     conversations = read_conversations(recipe.data)
-    return render(conversations, layout_named(recipe.layout), tokenizer, longest, recipe.apart)
+    layout = layout_of(recipe.base, tokenizer, recipe.layout)
+    return render(conversations, layout, tokenizer, longest, recipe.apart)
 
 
 def _identity(base: Base) -> str:

@@ -19,8 +19,9 @@ def lora(
     base: Annotated[str, typer.Option(help="A model's directory, a GGUF file, or a hub name.")],
     out: Annotated[Path, typer.Option(help="The adapter's directory.")],
     layout: Annotated[
-        str, typer.Option(help="How the model is shown a conversation: plain or toolllama.")
-    ] = "plain",
+        str | None,
+        typer.Option(help="How the model is shown a conversation: plain (the default), toolllama."),
+    ] = None,
     apart: Annotated[
         bool, typer.Option("--apart", help="Each turn in a sequence of its own; slower.")
     ] = False,
