@@ -106,7 +106,7 @@ class Store:
         counts: Counter[tuple[str, str, str]] = Counter()
         for category, tool, api, count in self._rows(
             "select category, tool_name, api_name, count(*) from recordings "
-            "group by category, tool_name, api_name",
+            "join apis on api_id = apis.id group by apis.id",
             [],
         ):
             counts[standardise(category), tool, api] += count

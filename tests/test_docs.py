@@ -13,7 +13,13 @@ from tests.conftest import ROOT, TOOLBENCH
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-NEEDS = {"examples.upstream": "holidays", "llama_cpp": "llama_cpp", "from mcp": "mcp"}
+NEEDS = {
+    "examples.upstream": "holidays",
+    "from mcp": "mcp",
+    "llama_cpp": "llama_cpp",
+    "toolreplay train lora": "peft",
+    "toolreplay export gguf": "llama_cpp",
+}
 RUN_BY_CI = ("make ", "git clone", "pip install")
 
 

@@ -20,6 +20,7 @@ from toolreplay.commands import (
     serve,
     simulate,
     solve,
+    train,
     world,
 )
 
@@ -79,3 +80,4 @@ app.command("serve")(serve.serve)
 app.add_typer(export.app, name="export")
 app.add_typer(world.app, name="world")
 app.add_typer(model.app, name="model")
+app.add_typer(train.app, name="train")

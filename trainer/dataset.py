@@ -57,6 +57,23 @@ def instances(answers: Iterable[dict[str, Any]]) -> Iterator[Instance]:
                 }
 
 
+def conversations(answers: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Turn answers into one conversation per path, for our own training.
+
+    All turns of the path are learnt at once, which gives the supervision of `instances` without
+    reading the shared beginning again for each step. Thoughts stay where they were said, and
+    diversity prompts are left out.
+    """
+    for answer in answers:
+        generation = answer["answer_generation"]
+        if generation["valid_data"] and generation["train_messages"]:
+            yield {
+                "id": generation["query"],
+                "messages": _joined(generation["train_messages"][-1]),
+                "functions": generation["function"],
+            }
+
+
 def openai_records(answers: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Turn answers into records of OpenAI's fine-tuning format, one whole path each.
 
@@ -70,6 +87,19 @@ def openai_records(answers: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]
                 "messages": [_openai_message(n, m) for n, m in enumerate(path)],
                 "tools": [{"type": "function", "function": f} for f in generation["function"]],
             }
+
+
+def _joined(path: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Join thoughts that were messages of their own to the call that follows, as one turn."""
+    joined: list[dict[str, Any]] = []
+    for message in path:
+        if not message.get("valid", True):
+            continue
+        if message["role"] == "assistant" and joined and joined[-1]["role"] == "assistant":
+            said = [joined.pop()["content"], message.get("content")]
+            message = {**message, "content": "\n".join(filter(None, said)) or None}
+        joined.append(message)
+    return joined
 
 
 def _conversation(

@@ -11,7 +11,11 @@ def dataset(
     runs: Annotated[list[Path], typer.Argument(help="Runs, folders of answers, or answers.")],
     out: Annotated[Path, typer.Option(help="The file to write.")],
     layout: Annotated[
-        str, typer.Option(help="toolbench (one instance per step) or openai (one path a line).")
+        str,
+        typer.Option(
+            help="toolbench (one instance per step); conversations (one path a line, for train "
+            "lora); or openai (one path a line)."
+        ),
     ] = "toolbench",
 ) -> None:
     """Turn solution paths into training conversations.
@@ -19,20 +23,22 @@ def dataset(
     \b
     Examples:
       toolreplay dataset runs/demo/dfsdt --out training.json
+      toolreplay dataset runs/demo/dfsdt --layout conversations --out training.jsonl
       toolreplay dataset ../shared/toolbench/answers --layout openai --out training.jsonl
     """
     from sandbox.cassette import write_whole
     from sandbox.errors import BadInput
-    from trainer.dataset import instances, openai_records, read_answers
+    from trainer.dataset import conversations, instances, openai_records, read_answers
 
+    lines = {"conversations": conversations, "openai": openai_records}
     answers = read_answers(runs)
     if layout == "toolbench":
         records = list(instances(answers))
         text = json.dumps(records, ensure_ascii=False, indent=1) + "\n"
-    elif layout == "openai":
-        records = list(openai_records(answers))
+    elif layout in lines:
+        records = list(lines[layout](answers))
         text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
     else:
-        raise BadInput(f"No layout {layout!r}: take toolbench or openai.")
+        raise BadInput(f"No layout {layout!r}: take toolbench, conversations or openai.")
     write_whole(out, text)
     typer.echo(f"{len(records)} training conversations in {out}")

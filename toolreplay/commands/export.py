@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from toolreplay.commands.export_gguf import gguf
 from toolreplay.commands.options import Judges, JudgeUrl, VerdictMode, Votes
 
 app = typer.Typer(no_args_is_help=True, help="Write what other tools read.")
+app.command("gguf")(gguf)
 
 Run = Annotated[Path, typer.Argument(help="A run, or a folder of answers of ToolBench's kind.")]
 

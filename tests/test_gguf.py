@@ -1,0 +1,263 @@
+"""GGUF: llama.cpp computes what transformers computes, and writes what was learnt."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("peft", reason="training needs the extra train")
+pytest.importorskip("llama_cpp", reason="GGUF files are opened with the extra local")
+
+import llama_cpp
+import torch
+from transformers import PreTrainedModel
+from typer.testing import CliRunner
+
+from sandbox.errors import BadInput
+from tests import tiny_models
+from tests.test_training import FUNCTIONS, some_sequences, weather_path, write_paths
+from toolreplay.cli import app
+from trainer.base import find_base
+from trainer.conversation import Conversation, render
+from trainer.gguf_export import export_adapter, export_model, merged
+from trainer.layout import layout_of
+from trainer.lora import Settings, train
+from trainer.perplexity import Reader
+from trainer.position import extend_context
+from trainer.quantise import kinds, quantise
+
+BOUND = 0.005
+"""The largest difference of a logit, as a share of the largest logit: what F16 costs."""
+
+LLAMA3 = {
+    "rope_type": "llama3",
+    "rope_theta": 10000.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 32,
+}
+SHORT = {"max_position_embeddings": 64}
+
+
+def make_llama(**changes: Any) -> Callable[[Path], Path]:
+    return lambda folder: tiny_models.llama(folder, tiny_models.byte_level(), **changes)
+
+
+def make_gemma(**changes: Any) -> Callable[[Path], Path]:
+    tokenizer = tiny_models.sentencepiece(prepend=False)
+    return lambda folder: tiny_models.gemma(folder, tokenizer, **changes)
+
+
+def transformers_logits(model: PreTrainedModel, tokens: list[int]) -> np.ndarray[Any, Any]:
+    with torch.no_grad():
+        logits: np.ndarray[Any, Any] = model(torch.tensor([tokens])).logits[0].numpy()
+    return logits
+
+
+def llama_cpp_logits(
+    path: Path, tokens: list[int], adapter: Path | None = None
+) -> np.ndarray[Any, Any]:
+    reader = Reader(path, 256, adapter, threads=1)
+    return np.stack([one.copy() for one in reader.logits(tokens, list(range(len(tokens))))])
+
+
+def difference(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> float:
+    return float(np.abs(one - other).max() / np.abs(other).max())
+
+
+@pytest.mark.parametrize(
+    ("make", "extended"),
+    [
+        pytest.param(make_llama(), None, id="llama"),
+        pytest.param(make_llama(head_dim=64, tie_word_embeddings=True), None, id="llama-tied"),
+        pytest.param(make_llama(rope_parameters=LLAMA3), None, id="llama-3"),
+        pytest.param(make_llama(**SHORT), 256, id="llama-extended"),
+        pytest.param(make_gemma(), None, id="gemma"),
+        pytest.param(make_gemma(**SHORT), 256, id="gemma-extended"),
+    ],
+)
+def test_llama_cpp_and_transformers_compute_the_same_logits(
+    make: Callable[[Path], Path], extended: int | None, tmp_path: Path
+) -> None:
+    """Over 200 tokens, more than Gemma's window and more than the short context."""
+    base = find_base(str(make(tmp_path / "model")))
+    model = base.model().eval()
+    [sequence] = some_sequences((200,), model.config.vocab_size)
+    unscaled = transformers_logits(model, sequence.tokens)
+    if extended:
+        extend_context(model, extended)
+    export_model(model, base, tmp_path / "model.gguf", "tiny")
+    expected = transformers_logits(model, sequence.tokens)
+    assert difference(llama_cpp_logits(tmp_path / "model.gguf", sequence.tokens), expected) < BOUND
+    if extended:
+        assert difference(unscaled, expected) > 10 * BOUND
+
+
+@pytest.mark.parametrize(
+    "tokenizer",
+    [
+        pytest.param(tiny_models.byte_level(), id="gpt-2"),
+        pytest.param(tiny_models.byte_level(pattern="smollm"), id="smollm"),
+        pytest.param(tiny_models.sentencepiece(), id="llama"),
+        pytest.param(tiny_models.sentencepiece(prepend=False), id="gemma"),
+    ],
+)
+def test_both_tokenizers_give_the_same_ids(tokenizer: Any, tmp_path: Path) -> None:
+    small = {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1}
+    size = len(tokenizer) + 3
+    folder = tiny_models.llama(tmp_path / "model", tokenizer, vocab_size=size, **small)
+    base = find_base(str(folder))
+    export_model(base.model(), base, tmp_path / "model.gguf", "tiny")
+    there = llama_cpp.Llama(str(tmp_path / "model.gguf"), vocab_only=True, verbose=False)
+    assert there.n_vocab() == size
+    for text in (*tiny_models.TEXTS, tiny_models.STRANGE):
+        assert there.tokenize(text.encode(), special=True) == tokenizer(text)["input_ids"]
+    assert there.token_eos() == tokenizer.eos_token_id
+    assert there.token_bos() == tokenizer.bos_token_id
+
+
+@pytest.mark.parametrize("make", [make_llama(), make_gemma()], ids=["llama", "gemma"])
+def test_an_adapter_over_its_base_computes_what_the_merged_model_does(
+    make: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    base = find_base(str(make(tmp_path / "model")))
+    export_model(base.model(), base, tmp_path / "base.gguf", "base")
+    [sequence] = some_sequences((100,), base.config().vocab_size)
+    settings = Settings(rank=4, steps=4, learning_rate=0.02)
+    train(base.model(), [sequence], settings, tmp_path / "adapter", base.name)
+    export_adapter(tmp_path / "adapter", base, tmp_path / "adapter.gguf", "adapter")
+    model = merged(base.model(), tmp_path / "adapter").eval()
+    export_model(model, base, tmp_path / "merged.gguf", "merged")
+    expected = transformers_logits(model, sequence.tokens)
+    alone = llama_cpp_logits(tmp_path / "base.gguf", sequence.tokens)
+    laid_over = llama_cpp_logits(tmp_path / "base.gguf", sequence.tokens, tmp_path / "adapter.gguf")
+    whole = llama_cpp_logits(tmp_path / "merged.gguf", sequence.tokens)
+    assert difference(alone, expected) > 20 * BOUND
+    assert difference(laid_over, expected) < BOUND
+    assert difference(whole, expected) < BOUND
+
+
+@pytest.mark.parametrize("make", [make_llama, make_gemma], ids=["llama", "gemma"])
+def test_a_gguf_file_is_a_base_too(make: Callable[..., Any], tmp_path: Path) -> None:
+    """Weights, scaled positions and vocabulary come out of transformers as they went in."""
+    base = find_base(str(make(**SHORT)(tmp_path / "model")))
+    model = base.model()
+    extend_context(model, 256)
+    export_model(model, base, tmp_path / "first.gguf", "first")
+    again = find_base(str(tmp_path / "first.gguf"))
+    model = again.model().eval()
+    export_model(model, again, tmp_path / "second.gguf", "second")
+    [sequence] = some_sequences((100,), model.config.vocab_size)
+    first = llama_cpp_logits(tmp_path / "first.gguf", sequence.tokens)
+    assert difference(transformers_logits(model, sequence.tokens), first) < BOUND
+    second = llama_cpp_logits(tmp_path / "second.gguf", sequence.tokens)
+    assert difference(second, first) < BOUND
+    one, two = (
+        llama_cpp.Llama(str(tmp_path / name), vocab_only=True, verbose=False)
+        for name in ("first.gguf", "second.gguf")
+    )
+    text = tiny_models.STRANGE.encode()
+    assert one.tokenize(text) == two.tokenize(text)
+
+
+def test_a_gguf_file_that_transformers_would_misread_is_refused(tmp_path: Path) -> None:
+    base = find_base(str(make_llama(rope_parameters=LLAMA3)(tmp_path / "model")))
+    export_model(base.model(), base, tmp_path / "model.gguf", "tiny")
+    with pytest.raises(BadInput, match="scaled positions cannot be read from a GGUF"):
+        find_base(str(tmp_path / "model.gguf")).model()
+
+
+def test_a_tiny_llama_learns_and_says_finish_in_every_form(tmp_path: Path) -> None:
+    """LoRA, merge, GGUF, quantisation and adapter: the model that was trained ends its paths."""
+    base = make_llama()(tmp_path / "base")
+    data = write_paths(tmp_path / "data.jsonl")
+    adapter = tmp_path / "adapter"
+
+    def run(*arguments: str) -> str:
+        done = CliRunner().invoke(app, list(arguments))
+        assert done.exit_code == 0, f"{done.output} {done.exception!r}"
+        return done.output
+
+    run(
+        *("train", "lora", str(data), "--base", str(base), "--out", str(adapter)),
+        *("--steps", "40", "--batch-tokens", "500", "--max-length", "500"),
+        *("--learning-rate", "0.01", "--note", "Made by a test."),
+    )
+    card = json.loads((adapter / "training_card.json").read_text())
+    assert card["losses"][0] > 4 > 0.1 > card["losses"][-1]
+    assert card["data"]["turns"] == 8
+    assert "Made by a test." in (adapter / "training_card.md").read_text()
+    assert (adapter / "loss.png").read_bytes().startswith(b"\x89PNG")
+    assert not (adapter / "checkpoint.safetensors").exists()
+
+    forms = {
+        "f16": ["--quantise", "F16"],
+        "q8": ["--quantise", "Q8_0"],
+        "q4": ["--quantise", "Q4_K_M"],
+        "adapter": ["--adapter-only"],
+    }
+    files = {form: tmp_path / f"{form}.gguf" for form in forms}
+    for form, options in forms.items():
+        run("export", "gguf", str(adapter), "--out", str(files[form]), *options)
+    sizes = {form: path.stat().st_size for form, path in files.items()}
+    assert sizes["adapter"] < sizes["q4"] < sizes["q8"] < sizes["f16"]
+
+    conversation = Conversation(weather_path("Oslo", 3)["messages"], FUNCTIONS)
+    tokenizer = find_base(str(base)).tokenizer()
+    layout = layout_of("tiny", tokenizer, None)
+    shown = layout.prompt(conversation.messages[:4], FUNCTIONS)
+    for form in ("f16", "q8", "q4"):
+        model = llama_cpp.Llama(str(files[form]), n_ctx=512, n_threads=1, verbose=False)
+        said = model(shown, max_tokens=80, temperature=0.0)["choices"][0]  # type: ignore[index]
+        assert said["text"].startswith('Call: {"name": "Finish", "arguments": {'), form
+        assert "It is 3 degrees." in said["text"], form
+        assert said["finish_reason"] == "stop", form
+
+    sequences = render([conversation], layout, tokenizer, 500).sequences
+    values = {
+        form: Reader(files[form], 512, threads=1).perplexity(sequences).value
+        for form in ("f16", "q8", "q4")
+    }
+    assert 1 <= values["f16"] < 1.1
+    assert values["q8"] == pytest.approx(values["f16"], rel=0.02)
+
+
+def test_the_perplexity_is_that_of_transformers(tmp_path: Path) -> None:
+    base = find_base(str(make_llama()(tmp_path / "model")))
+    model = base.model().eval()
+    export_model(model, base, tmp_path / "model.gguf", "tiny")
+    sequences = some_sequences((300, 20), model.config.vocab_size)
+    losses = [
+        torch.nn.functional.cross_entropy(
+            torch.from_numpy(transformers_logits(model, s.tokens)),
+            torch.tensor(s.targets),
+            reduction="sum",
+        )
+        for s in sequences
+    ]
+    found = Reader(tmp_path / "model.gguf", 512, threads=1).perplexity(sequences)
+    assert found.tokens == sum(t >= 0 for s in sequences for t in s.targets)
+    assert found.loss * found.tokens == pytest.approx(float(sum(losses)), rel=1e-3)
+
+
+def test_what_cannot_be_exported_is_said(tmp_path: Path) -> None:
+    base = find_base(str(make_gemma(num_hidden_layers=3)(tmp_path / "gemma")))
+    model = base.model()
+    model.config.query_pre_attn_scalar = 100
+    with pytest.raises(BadInput, match="scales Gemma 3's attention"):
+        export_model(model, base, tmp_path / "x.gguf", "x")
+    assert list(tmp_path.glob("*.gguf*")) == list(tmp_path.glob(".*.part")) == []
+    with pytest.raises(BadInput, match="No quantisation 'Q9': take one of"):
+        quantise(tmp_path / "x.gguf", tmp_path / "y.gguf", "Q9")
+    (tmp_path / "x.gguf").write_bytes(b"no model")
+    with pytest.raises(BadInput, match="cannot quantise this file"):
+        quantise(tmp_path / "x.gguf", tmp_path / "y.gguf", "Q8_0")
+    assert not (tmp_path / "y.gguf").exists()
+    assert {"Q8_0", "Q4_K_M", "Q6_K"} <= set(kinds())
+    missing = CliRunner().invoke(app, ["export", "gguf", str(tmp_path), "--out", "z.gguf"])
+    assert isinstance(missing.exception, BadInput)
+    assert "holds no adapter" in str(missing.exception)

@@ -1,0 +1,343 @@
+"""From conversations to an adapter: packing, the loss, resuming, several processes, the card."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("peft", reason="training needs the extra train")
+
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import PreTrainedModel
+from typer.testing import CliRunner
+
+from sandbox.errors import BadInput
+from tests import tiny_models
+from toolreplay.cli import app
+from trainer.base import UNKNOWN_LICENCE, find_base
+from trainer.conversation import Conversation, read_conversations, render
+from trainer.dataset import conversations, instances, openai_records, read_answers
+from trainer.layout import layout_of
+from trainer.lora import Settings, Step, plan, train
+from trainer.packing import IGNORED, Row, Sequence, pack, row_loss, use_packed_attention
+from trainer.position import extend_context
+
+CPU = torch.device("cpu")
+FUNCTIONS = [
+    {
+        "name": "by_city",
+        "description": "Weather.",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}},
+            "required": ["city"],
+        },
+    },
+    {"name": "Finish", "description": "End.", "parameters": {"type": "object", "properties": {}}},
+]
+
+
+def call(name: str, **arguments: Any) -> dict[str, str]:
+    return {"name": name, "arguments": json.dumps(arguments)}
+
+
+def weather_path(city: str, degrees: int) -> dict[str, Any]:
+    return {
+        "id": city,
+        "messages": [
+            {"role": "system", "content": "Call functions."},
+            {"role": "user", "content": f"Weather in {city}?"},
+            {"role": "assistant", "content": None, "function_call": call("by_city", city=city)},
+            {"role": "function", "name": "by_city", "content": json.dumps({"temp": degrees})},
+            {
+                "role": "assistant",
+                "content": None,
+                "function_call": call("Finish", final_answer=f"It is {degrees} degrees."),
+            },
+        ],
+        "functions": FUNCTIONS,
+    }
+
+
+def write_paths(path: Path) -> Path:
+    paths = [weather_path(*of) for of in (("Oslo", 3), ("Rome", 21), ("Lima", 17), ("Bonn", 9))]
+    path.write_text("".join(json.dumps(one) + "\n" for one in paths))
+    return path
+
+
+def some_sequences(lengths: tuple[int, ...], vocabulary: int = 300) -> list[Sequence]:
+    draw = random.Random(0)
+
+    def one(length: int) -> Sequence:
+        tokens = [draw.randrange(vocabulary) for _ in range(length)]
+        following = [*tokens[1:], 5]
+        return Sequence(tokens, [t if draw.random() < 0.4 else IGNORED for t in following])
+
+    return [one(length) for length in lengths]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("models")
+    small: dict[str, Any] = {"hidden_size": 64, "intermediate_size": 128}
+    return {
+        "llama": tiny_models.llama(folder / "llama", tiny_models.byte_level(), **small),
+        "gemma": tiny_models.gemma(folder / "gemma", tiny_models.sentencepiece(prepend=False)),
+    }
+
+
+def opened(folder: Path) -> PreTrainedModel:
+    return find_base(str(folder)).model().eval()
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma"])
+def test_packed_sequences_have_the_loss_they_have_alone(
+    models: dict[str, Path], family: str
+) -> None:
+    """Also where a sequence is longer than Gemma's window of 16 tokens."""
+    model, sequences = opened(models[family]), some_sequences((5, 30, 17, 60))
+    alone = sum(
+        cross_entropy(
+            model(input_ids=torch.tensor([s.tokens])).logits[0],
+            torch.tensor(s.targets),
+            ignore_index=IGNORED,
+            reduction="sum",
+        )
+        for s in sequences
+    )
+    [row] = pack(sequences, 200)
+    unaware = row_loss_without_boundaries(model, row)
+    use_packed_attention(model)
+    packed = float(row_loss(model, row, CPU).detach())
+    assert packed == pytest.approx(float(torch.as_tensor(alone).detach()), rel=1e-5)
+    assert abs(unaware - packed) > 1e-2, "the sequences must matter to each other when they see"
+
+
+def row_loss_without_boundaries(model: PreTrainedModel, row: Row) -> float:
+    ids = torch.tensor([[t for s in row.sequences for t in s.tokens]])
+    targets = torch.tensor([t for s in row.sequences for t in s.targets])
+    logits = model(input_ids=ids).logits[0]
+    return float(cross_entropy(logits, targets, ignore_index=IGNORED, reduction="sum").detach())
+
+
+def test_rows_hold_every_sequence_once_and_nothing_else() -> None:
+    sequences = some_sequences((30, 40, 50, 120, 10, 10))
+    rows = list(pack(sequences, 100))
+    assert [s for row in rows for s in row.sequences] == sequences
+    assert [row.lengths for row in rows] == [[30, 40], [50], [120], [10, 10]]
+    assert sum(map(len, rows)) == sum(map(len, sequences))
+
+
+def test_each_epoch_has_an_order_of_its_own_and_the_same_plan_twice() -> None:
+    sequences = some_sequences(tuple(range(10, 40)))
+    settings = Settings(batch_tokens=100, epochs=3)
+    steps = plan(sequences, settings)
+    assert steps == plan(sequences, settings)
+    assert all(sum(map(len, step)) <= 100 for step in steps)
+    learnt = [s for step in steps for row in step for s in row.sequences]
+    first, second = learnt[:30], learnt[30:60]
+    assert first != second
+    assert sorted(map(len, first)) == sorted(map(len, second)) == list(range(10, 40))
+    assert len(plan(sequences, Settings(batch_tokens=100, steps=2))) == 2
+    with pytest.raises(BadInput, match="no turn that fits"):
+        plan([], settings)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("name", ["plain", "toolllama"])
+def test_every_turn_is_learnt_after_the_prompt_that_inference_shows(name: str, apart: bool) -> None:
+    """Thought, call and stop are learnt; apart, after the very tokens of inference."""
+    path = weather_path("Oslo", 3)
+    path["messages"][4]["content"] = "I know."
+    tokenizer = tiny_models.byte_level()
+    layout = layout_of("tiny", tokenizer, name)
+    conversation = Conversation(path["messages"], FUNCTIONS)
+    made = render([conversation], layout, tokenizer, 4000, apart)
+    assert (made.conversations, made.turns, made.too_long) == (1, 2, 0)
+    assert len(made.sequences) == (2 if apart else 1)
+    first, second = (path["messages"][turn]["function_call"]["arguments"] for turn in (2, 4))
+    form, thought = layout.call, ("", "") if name == "plain" else (" ", " I know.")
+    said = [text for sequence in made.sequences for text in runs(sequence, tokenizer)]
+    assert said == [
+        f"{thought[0]}{form.opening}by_city{form.middle}{first}</s>",
+        f"{thought[1]}{form.opening}Finish{form.middle}{second}</s>",
+    ]
+    for sequence, turn in zip(made.sequences, (2, 4) if apart else (4,), strict=True):
+        messages = path["messages"][:turn]
+        shown = layout.prompt(messages, FUNCTIONS)
+        assert tokenizer.decode(sequence.tokens).startswith(shown)
+        if apart:
+            asked = shown + (form.opening if name == "plain" else "")
+            ids = tokenizer(asked, split_special_tokens=True)["input_ids"]
+            assert sequence.tokens[: len(ids)] == ids
+
+
+def runs(sequence: Sequence, tokenizer: Any) -> list[str]:
+    """The texts that are learnt, each in one run of positions."""
+    found: list[list[int]] = [[]]
+    for target in sequence.targets:
+        if target != IGNORED:
+            found[-1].append(target)
+        elif found[-1]:
+            found.append([])
+    return [tokenizer.decode(run) for run in found if run]
+
+
+def test_a_turn_beyond_the_longest_sequence_is_left_out_and_counted() -> None:
+    path = weather_path("Oslo", 3)
+    conversation = Conversation(path["messages"], FUNCTIONS)
+    tokenizer = tiny_models.byte_level()
+    layout = layout_of("tiny", tokenizer, "plain")
+    whole = render([conversation], layout, tokenizer, 4000).tokens
+    cut = render([conversation], layout, tokenizer, whole - 1)
+    assert (cut.turns, cut.too_long) == (1, 1)
+    assert cut.sequences[0].targets[-1] == tokenizer.eos_token_id
+
+
+def test_all_layouts_of_data_give_the_same_calls_to_learn(toolbench: Path, tmp_path: Path) -> None:
+    answers = list(read_answers([toolbench / "answers" / "G1_answer"]))
+    texts = {
+        "toolbench": json.dumps(list(instances(answers))),
+        "conversations": "".join(json.dumps(r) + "\n" for r in conversations(answers)),
+        "openai": "".join(json.dumps(r) + "\n" for r in openai_records(answers)),
+    }
+    calls = {}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+        calls[name] = {
+            (c.messages[n]["function_call"]["name"], c.messages[n]["function_call"]["arguments"])
+            for c in read_conversations([tmp_path / name])
+            for n in c.turns()
+            if "function_call" in c.messages[n]
+        }
+    assert calls["conversations"] == calls["toolbench"]
+    assert calls["conversations"] == calls["openai"]
+    turns = [c.turns() for c in read_conversations([tmp_path / "conversations"])]
+    steps = [c.turns() for c in read_conversations([tmp_path / "toolbench"])]
+    assert sum(map(len, turns)) == sum(map(len, steps)) == len(steps)
+
+
+def test_what_is_no_training_data_is_named(tmp_path: Path) -> None:
+    (tmp_path / "odd.jsonl").write_text('{"messages": []}\n')
+    with pytest.raises(BadInput, match=r"odd\.jsonl: record 1 is no training conversation"):
+        list(read_conversations([tmp_path / "odd.jsonl"]))
+    (tmp_path / "broken.jsonl").write_text("{")
+    with pytest.raises(BadInput, match=r"broken\.jsonl: cannot be read"):
+        list(read_conversations([tmp_path / "broken.jsonl"]))
+
+
+def test_gradients_are_the_same_with_checkpointing(models: dict[str, Path]) -> None:
+    found = []
+    for again in (False, True):
+        settings = Settings(rank=4, steps=2, batch_tokens=200, gradient_checkpointing=again)
+        sequences = some_sequences((40, 50, 60))
+        made = train(opened(models["gemma"]), sequences, settings, models["gemma"] / f"ad{again}")
+        found.append(made.losses)
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+
+
+class Killed(Exception):
+    """Stands for a kill between two steps."""
+
+
+def test_a_training_that_was_killed_ends_in_the_same_bytes(
+    models: dict[str, Path], tmp_path: Path
+) -> None:
+    settings = Settings(rank=4, steps=7, batch_tokens=100, dropout=0.1, learning_rate=1e-2)
+    sequences = some_sequences((40, 50, 60, 30))
+
+    def run(out: Path, kill_after: int | None = None, again: Settings = settings) -> list[int]:
+        seen: list[int] = []
+
+        def on_step(step: Step) -> None:
+            seen.append(step.number)
+            if step.number == kill_after:
+                raise Killed
+
+        train(opened(models["llama"]), sequences, again, tmp_path / out, "b", "id", 2, on_step)
+        return seen
+
+    run(Path("whole"))
+    with pytest.raises(Killed):
+        run(Path("parts"), kill_after=5)
+    assert not (tmp_path / "parts" / "adapter_model.safetensors").exists()
+    with pytest.raises(BadInput, match="other data, base or settings"):
+        run(Path("parts"), again=Settings(rank=4, steps=7, batch_tokens=100))
+    assert run(Path("parts")) == [5, 6, 7]
+    for name in ("adapter_model.safetensors", "adapter_config.json"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
+
+
+def test_a_damaged_checkpoint_is_named(models: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.safetensors").write_bytes(b"\x00" * 40)
+    with pytest.raises(BadInput, match="damaged checkpoint"):
+        train(opened(models["llama"]), some_sequences((40,)), Settings(steps=1), tmp_path)
+
+
+def test_two_processes_make_the_adapter_of_one(models: dict[str, Path], tmp_path: Path) -> None:
+    data = write_paths(tmp_path / "data.jsonl")
+    command = [
+        *("train", "lora", str(data), "--base", str(models["llama"]), "--steps", "3"),
+        *("--rank", "4", "--max-length", "300", "--batch-tokens", "1000"),
+        *("--learning-rate", "0.01"),
+    ]
+    alone = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "one")])
+    assert alone.exit_code == 0, alone.output
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    program = str(Path(sys.executable).parent / "toolreplay")
+    subprocess.run(
+        [*launch, program, *command, "--out", str(tmp_path / "two")],
+        env={**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
+        check=True,
+        capture_output=True,
+        timeout=300,
+    )
+    one, two = (
+        json.loads((tmp_path / name / "training_card.json").read_text()) for name in ("one", "two")
+    )
+    assert (one["processes"], two["processes"]) == (1, 2)
+    assert one["losses"] == pytest.approx(two["losses"], rel=1e-4)
+    assert one["losses"][-1] < one["losses"][0]
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma"])
+def test_a_shorter_context_is_extended_by_interpolation(
+    models: dict[str, Path], family: str
+) -> None:
+    model = opened(models[family])
+    length = model.config.max_position_embeddings
+    assert extend_context(model, length) == 1
+    apart = model.model.rotary_emb
+    assert extend_context(model, 4 * length) == 4
+    assert model.config.max_position_embeddings == 4 * length
+    states = torch.zeros(1, 1, 8)
+    kind = ("full_attention",) if family == "gemma" else ()
+    far, near = torch.tensor([[400, 4000]]), torch.tensor([[100, 1000]])
+    stretched = model.model.rotary_emb(states, far, *kind)
+    assert torch.allclose(stretched[0], apart(states, near, *kind)[0], atol=1e-4)
+    if family == "gemma":
+        windowed = model.model.rotary_emb(states, far, "sliding_attention")
+        assert torch.equal(windowed[0], apart(states, far, "sliding_attention")[0])
+
+
+def test_a_base_that_cannot_be_used_is_named(tmp_path: Path, models: dict[str, Path]) -> None:
+    with pytest.raises(BadInput, match="no such file or directory"):
+        find_base(str(tmp_path / "missing"))
+    with pytest.raises(BadInput, match=r"no config\.json here"):
+        find_base(str(tmp_path))
+    (tmp_path / "x.bin").write_bytes(b"")
+    with pytest.raises(BadInput, match="no GGUF file"):
+        find_base(str(tmp_path / "x.bin"))
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(BadInput, match="of type 'bert'"):
+        find_base(str(tmp_path)).model()
+    assert find_base("owner/model").path is None
+    assert find_base(str(models["llama"])).licence() == UNKNOWN_LICENCE
+    (tmp_path / "README.md").write_text("---\ntags: [x]\nlicense: gemma\n---\n# A model\n")
+    assert find_base(str(tmp_path)).licence() == "gemma"

@@ -1,0 +1,54 @@
+"""The command `export gguf`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def gguf(
+    adapter: Annotated[Path, typer.Argument(help="What toolreplay train lora made.")],
+    out: Annotated[Path, typer.Option(help="The GGUF file to write.")],
+    base: Annotated[
+        str | None, typer.Option(help="The base, where it is no longer where it was in training.")
+    ] = None,
+    adapter_only: Annotated[
+        bool, typer.Option("--adapter-only", help="The adapter alone, to be laid over its base.")
+    ] = False,
+    quantise: Annotated[
+        str, typer.Option(help="F16 (as it is), Q8_0, Q4_K_M or another of llama.cpp's kinds.")
+    ] = "F16",
+) -> None:
+    """Write a fine-tuned model, or its adapter alone, as a file for llama.cpp.
+
+    \b
+    Examples:
+      toolreplay export gguf adapters/first --out first.gguf
+      toolreplay export gguf adapters/first --out first-q4.gguf --quantise Q4_K_M
+      toolreplay export gguf adapters/first --out first-lora.gguf --adapter-only
+    """
+    from sandbox.errors import BadInput
+    from trainer.base import find_base
+    from trainer.card import read_card
+    from trainer.gguf_export import export_adapter, export_model, merged, read_adapter_config
+    from trainer.position import compress
+    from trainer.quantise import quantise_in_place
+
+    if adapter_only and quantise != "F16":
+        raise BadInput("An adapter stays in F16: --quantise goes with a merged model only.")
+    settings = read_adapter_config(adapter)
+    source = find_base(base or settings["base_model_name_or_path"])
+    factor = read_card(adapter).get("context_factor", 1.0)
+    if adapter_only:
+        export_adapter(adapter, source, out, adapter.name)
+        if factor > 1:
+            typer.echo(
+                f"Serve it with the base's positions compressed: rope_freq_scale={1 / factor:g}"
+            )
+    else:
+        model = source.model()
+        compress(model, factor)
+        export_model(merged(model, adapter), source, out, adapter.name)
+        if quantise != "F16":
+            quantise_in_place(out, quantise)
+    typer.echo(f"{out}: {out.stat().st_size / 1e6:,.1f} MB")

@@ -1,0 +1,363 @@
+"""LoRA fine-tuning: a small adapter learns, the base stays as it is.
+
+The same data, settings and number of processes give the same bytes of adapter, also where the
+training was killed on the way and went on from its checkpoint.
+"""
+
+import hashlib
+import json
+import math
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import count, islice
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from peft import LoraConfig, PeftModel, get_peft_model
+from peft.utils import get_peft_model_state_dict
+from safetensors.torch import save as serialised
+from transformers import PreTrainedModel
+
+from sandbox.cassette import write_whole
+from sandbox.errors import BadInput
+from trainer.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from trainer.packing import Row, Sequence, pack, row_loss, use_packed_attention
+
+LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+"""All linear layers of LLaMA's and Gemma's blocks."""
+
+WEIGHTS = "adapter_model.safetensors"
+"""The file of a finished adapter's weights, in peft's layout."""
+
+LONGEST_GRADIENT = 1.0
+"""The norm to which a step's gradient is cut."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an adapter is trained.
+
+    Attributes:
+        rank: of the update of each layer.
+        alpha: the update counts alpha / rank.
+        dropout: share of the adapter's inputs that are dropped.
+        targets: names of the layers that get an update.
+        learning_rate: at its highest, after the warm-up; it falls to zero along a cosine.
+        warm_up: share of the steps over which it rises.
+        epochs: how often the data is learnt.
+        steps: updates to make; None for as many as the epochs need.
+        max_length: tokens of the longest sequence.
+        batch_tokens: tokens of one update, over all processes.
+        seed: of the adapter's first weights, of the order and of dropout.
+        gradient_checkpointing: compute activations twice to keep fewer of them.
+    """
+
+    rank: int = 16
+    alpha: int = 32
+    dropout: float = 0.0
+    targets: tuple[str, ...] = LINEAR_LAYERS
+    learning_rate: float = 2e-4
+    warm_up: float = 0.03
+    epochs: int = 2
+    steps: int | None = None
+    max_length: int = 8192
+    batch_tokens: int = 8192
+    seed: int = 0
+    gradient_checkpointing: bool = False
+
+    def rate(self, step: int, steps: int) -> float:
+        """Give the learning rate of a step, the first being 0."""
+        rising = math.ceil(self.warm_up * steps)
+        if step < rising:
+            return self.learning_rate * (step + 1) / rising
+        share = (step - rising) / max(1, steps - rising)
+        return self.learning_rate * (1 + math.cos(math.pi * share)) / 2
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is reported after each update.
+
+    Attributes:
+        number: the first being 1.
+        of: how many there will be.
+        losses: of all steps so far, per supervised token.
+        tokens: tokens that were read in this step.
+        seconds: time since the training began, earlier parts included.
+    """
+
+    number: int
+    of: int
+    losses: list[float]
+    tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training came to.
+
+    Attributes:
+        losses: one a step, per supervised token.
+        seconds: how long it took, all parts together.
+        tokens: tokens read.
+        supervised: positions learnt from.
+        parameters: weights of the adapter.
+        processes: how many worked together.
+        precision: `bf16` or `float32`.
+        device: what it ran on.
+    """
+
+    losses: list[float]
+    seconds: float
+    tokens: int
+    supervised: int
+    parameters: int
+    processes: int
+    precision: str
+    device: str
+
+
+def train(
+    model: PreTrainedModel,
+    sequences: list[Sequence],
+    settings: Settings,
+    out: Path,
+    base: str = "",
+    identity: str = "",
+    checkpoint_every: int = 50,
+    on_step: Callable[[Step], None] = lambda step: None,
+) -> Training:
+    """Train an adapter, and write it into a directory in peft's layout.
+
+    Where the directory holds a checkpoint, the training goes on from it.
+
+    Args:
+        model: the base; its layers are wrapped in place.
+        sequences: what to learn.
+        settings: how.
+        out: the directory.
+        base: the base's name, for the adapter's configuration.
+        identity: names data and base; a checkpoint only fits the same identity and settings.
+        checkpoint_every: steps between two checkpoints.
+        on_step: told of each step, in the main process.
+
+    Raises:
+        BadInput: nothing to learn from, or the checkpoint is of another training.
+    """
+    accelerator = Accelerator(mixed_precision="bf16" if torch.cuda.is_available() else "no")
+    steps = plan(sequences, settings)
+    identity = hashlib.sha256(
+        json.dumps([identity, asdict(settings), accelerator.num_processes]).encode()
+    ).hexdigest()
+    adapted = wrap(model, settings).to(accelerator.device)
+    loop = _Loop(adapted, accelerator, settings, steps)
+    loop.restore(read_checkpoint(out), identity, out)
+    while loop.step < len(steps):
+        loop.advance()
+        if accelerator.is_main_process:
+            on_step(loop.report())
+            if loop.step % checkpoint_every == 0:
+                write_checkpoint(loop.checkpoint(identity), out)
+    if accelerator.is_main_process:
+        save_adapter(adapted, base, out)
+    accelerator.wait_for_everyone()
+    return loop.result()
+
+
+def plan(sequences: list[Sequence], settings: Settings) -> list[list[Row]]:
+    """Lay out all steps: each epoch in an order of its own, packed, and cut into updates.
+
+    Raises:
+        BadInput: there is nothing to learn from.
+    """
+    if not sequences:
+        raise BadInput("The data holds no turn that fits: check it and --max-length.")
+    capacity = min(settings.max_length, settings.batch_tokens)
+    epochs = count() if settings.steps else range(settings.epochs)
+
+    def updates() -> Iterator[list[Row]]:
+        for epoch in epochs:
+            order = list(sequences)
+            random.Random(f"{settings.seed}/{epoch}").shuffle(order)
+            yield from _updates(pack(order, capacity), settings.batch_tokens)
+
+    return list(islice(updates(), settings.steps))
+
+
+def _updates(rows: Iterator[Row], tokens: int) -> Iterator[list[Row]]:
+    """Gather rows into updates of at most so many tokens, at least one row each."""
+    update: list[Row] = []
+    for row in rows:
+        if update and sum(map(len, update)) + len(row) > tokens:
+            yield update
+            update = []
+        update.append(row)
+    if update:
+        yield update
+
+
+def wrap(model: PreTrainedModel, settings: Settings) -> PeftModel:
+    """Lay a fresh adapter over a base.
+
+    Raises:
+        BadInput: the base has none of the layers.
+    """
+    use_packed_attention(model)
+    torch.manual_seed(settings.seed)
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=list(settings.targets),
+        task_type="CAUSAL_LM",
+    )
+    try:
+        adapted = get_peft_model(model, config)
+    except ValueError as error:
+        raise BadInput(f"The base lacks layers to adapt ({error}): see --targets.") from error
+    if settings.gradient_checkpointing:
+        adapted.gradient_checkpointing_enable({"use_reentrant": False})
+        adapted.enable_input_require_grads()
+    return adapted.train()
+
+
+def save_adapter(adapted: PeftModel, base: str, out: Path) -> None:
+    """Write an adapter in peft's layout; the weights come last, so a directory with them is whole.
+
+    The lists in its configuration are sorted: peft keeps them as sets, in any order.
+    """
+    config = adapted.peft_config["default"].to_dict()
+    config |= {"inference_mode": True, "base_model_name_or_path": base}
+    config |= {"target_modules": sorted(config["target_modules"])}
+    text = json.dumps(config, indent=2, sort_keys=True, default=str)
+    write_whole(out / "adapter_config.json", text + "\n")
+    weights = {
+        name: w.detach().float().cpu().contiguous()
+        for name, w in get_peft_model_state_dict(adapted).items()
+    }
+    unfinished = out / f".{WEIGHTS}.part"
+    unfinished.write_bytes(serialised(weights, {"format": "pt"}))
+    unfinished.replace(out / WEIGHTS)
+
+
+class _Loop:
+    """The state of a training."""
+
+    def __init__(
+        self,
+        adapted: PeftModel,
+        accelerator: Accelerator,
+        settings: Settings,
+        steps: list[list[Row]],
+    ) -> None:
+        self._adapted = adapted
+        self._accelerator = accelerator
+        self._settings = settings
+        self._steps = steps
+        self._weights = {n: w for n, w in adapted.named_parameters() if w.requires_grad}
+        self._optimizer = torch.optim.AdamW(self._weights.values(), weight_decay=0.0)
+        self._losses: list[float] = []
+        self._earlier = 0.0
+        self._began = time.monotonic()
+
+    @property
+    def step(self) -> int:
+        """Steps made so far."""
+        return len(self._losses)
+
+    @property
+    def _seconds(self) -> float:
+        return self._earlier + time.monotonic() - self._began
+
+    def advance(self) -> None:
+        """Make one update from all rows of the step.
+
+        Each process reads every n-th row; the gradients are summed and divided by the supervised
+        tokens of the whole step, so the number of processes changes no weight of a token.
+        """
+        settings, rows = self._settings, self._steps[self.step]
+        mine = rows[self._accelerator.process_index :: self._accelerator.num_processes]
+        torch.manual_seed(settings.seed + self.step)
+        total = torch.zeros((), device=self._accelerator.device)
+        for row in mine:
+            with self._accelerator.autocast():
+                loss = row_loss(self._adapted, row, self._accelerator.device)
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
+        self._losses.append(self._gather(total, sum(row.supervised for row in rows)))
+        torch.nn.utils.clip_grad_norm_(self._weights.values(), LONGEST_GRADIENT)
+        for group in self._optimizer.param_groups:
+            group["lr"] = settings.rate(self.step - 1, len(self._steps))
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+
+    def _gather(self, loss: torch.Tensor, supervised: int) -> float:
+        """Sum the loss and the gradients over all processes; give and leave their means."""
+        weights = list(self._weights.values())
+        gradient = torch.cat(
+            [(w.grad if w.grad is not None else torch.zeros_like(w)).flatten() for w in weights]
+        )
+        if self._accelerator.num_processes > 1:
+            loss = self._accelerator.reduce(loss, "sum")
+            gradient = self._accelerator.reduce(gradient, "sum")
+        parts = torch.split(gradient / supervised, [w.numel() for w in weights])
+        for weight, part in zip(weights, parts, strict=True):
+            weight.grad = part.view_as(weight)
+        return float(loss) / supervised
+
+    def checkpoint(self, identity: str) -> Checkpoint:
+        """Give all that is needed to go on from here."""
+        state = self._optimizer.state
+        moments = {
+            n: (state[w]["exp_avg"], state[w]["exp_avg_sq"]) for n, w in self._weights.items()
+        }
+        return Checkpoint(identity, self._losses, self._seconds, dict(self._weights), moments)
+
+    def restore(self, checkpoint: Checkpoint | None, identity: str, out: Path) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            BadInput: it is of another training.
+        """
+        if checkpoint is None:
+            return
+        if checkpoint.identity != identity:
+            raise BadInput(
+                f"{out}: the checkpoint is of a training with other data, base or settings: give "
+                f"the same ones, or another --out."
+            )
+        self._losses = list(checkpoint.losses)
+        self._earlier = checkpoint.seconds
+        for name, weight in self._weights.items():
+            first, second = (m.to(weight.device) for m in checkpoint.moments[name])
+            weight.data.copy_(checkpoint.weights[name])
+            self._optimizer.state[weight] = {
+                "step": torch.tensor(float(self.step)),
+                "exp_avg": first,
+                "exp_avg_sq": second,
+            }
+
+    def report(self) -> Step:
+        """Give what is told of the step that was just made."""
+        tokens = sum(map(len, self._steps[self.step - 1]))
+        return Step(self.step, len(self._steps), list(self._losses), tokens, self._seconds)
+
+    def result(self) -> Training:
+        """Give what the whole training came to."""
+        rows = [row for step in self._steps for row in step]
+        accelerator = self._accelerator
+        cuda = accelerator.device.type == "cuda"
+        return Training(
+            losses=self._losses,
+            seconds=self._seconds,
+            tokens=sum(map(len, rows)),
+            supervised=sum(row.supervised for row in rows),
+            parameters=sum(w.numel() for w in self._weights.values()),
+            processes=accelerator.num_processes,
+            precision="bf16" if accelerator.mixed_precision == "bf16" else "float32",
+            device=torch.cuda.get_device_name() if cuda else "cpu",
+        )

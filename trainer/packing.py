@@ -1,0 +1,177 @@
+"""Packing: sequences end to end in one row, so that no compute goes to padding.
+
+A row has no padding: it is as long as its sequences together, and its attention runs sequence by
+sequence, so that none sees another and no attention between two is computed only to be masked.
+Logits are made at supervised positions alone: with Gemma's 262,144 tokens of vocabulary, those of
+a whole row would be the larger part of the work.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy, scaled_dot_product_attention
+from transformers import AttentionInterface, PreTrainedModel
+
+IGNORED = -100
+"""The target of a position from which nothing is learnt."""
+
+ATTENTION = "packed"
+"""The name that `packed_attention` has in transformers' registry."""
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """A text in tokens.
+
+    Attributes:
+        tokens: token ids.
+        targets: for each token, the id that the model is to write after it, or `IGNORED`. It is the
+            next token, but for the end of a turn: there the model stops and the user goes on.
+    """
+
+    tokens: list[int]
+    targets: list[int]
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+@dataclass(frozen=True)
+class Row:
+    """Sequences end to end.
+
+    Attributes:
+        sequences: in their order.
+    """
+
+    sequences: list[Sequence]
+
+    def __len__(self) -> int:
+        return sum(self.lengths)
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each sequence."""
+        return [len(sequence) for sequence in self.sequences]
+
+    @property
+    def supervised(self) -> int:
+        """Positions from which something is learnt."""
+        return sum(t != IGNORED for sequence in self.sequences for t in sequence.targets)
+
+
+def pack(sequences: Iterable[Sequence], capacity: int) -> Iterator[Row]:
+    """Fill rows in order; a sequence that no longer fits opens the next row.
+
+    Args:
+        sequences: in the order in which they are to be learnt from.
+        capacity: tokens of a row at most; a longer sequence gets a row of its own.
+    """
+    filling: list[Sequence] = []
+    used = 0
+    for sequence in sequences:
+        if filling and used + len(sequence) > capacity:
+            yield Row(filling)
+            filling, used = [], 0
+        filling.append(sequence)
+        used += len(sequence)
+    if filling:
+        yield Row(filling)
+
+
+def use_packed_attention(model: PreTrainedModel) -> None:
+    """Make a model attend within each sequence of a row, and never across two."""
+    AttentionInterface.register(ATTENTION, packed_attention)
+    model.set_attn_implementation(ATTENTION)
+
+
+def packed_attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    lengths: list[int] | None = None,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attend sequence by sequence; an attention function of transformers.
+
+    Where a layer has a window, a sequence is read in pieces as long as the window, each beside the
+    one before it, so the work grows with the sequence and not with its square.
+
+    Args:
+        module: the attention layer; not used.
+        query: 1 x heads x tokens x size of a head.
+        key: as query, perhaps with fewer heads.
+        value: as key.
+        attention_mask: not used: it follows from `lengths`.
+        dropout: share of attention weights to drop.
+        scaling: factor of the scores.
+        sliding_window: how many tokens back a token sees, itself included; None for all.
+        lengths: tokens of each sequence of the row; None for one sequence.
+
+    Returns:
+        The attended values, 1 x tokens x heads x size of a head, and no weights.
+    """
+    lengths = lengths or [query.shape[2]]
+    attended = []
+    parts = (torch.split(states, lengths, dim=2) for states in (query, key, value))
+    for q, k, v in zip(*parts, strict=True):
+        length = q.shape[2]
+        window = min(sliding_window or length, length)
+        for begin in range(0, length, window):
+            end, first = min(begin + window, length), max(0, begin - window + 1)
+            mask = _mask(end - begin, end - first, window, q.device) if begin else None
+            attended.append(
+                scaled_dot_product_attention(
+                    q[:, :, begin:end],
+                    k[:, :, first:end],
+                    v[:, :, first:end],
+                    mask,
+                    dropout,
+                    is_causal=mask is None,
+                    scale=scaling,
+                    enable_gqa=True,
+                )
+            )
+    return torch.cat(attended, dim=2).transpose(1, 2).contiguous(), None
+
+
+@lru_cache(maxsize=64)
+def _mask(queries: int, keys: int, window: int, device: torch.device) -> torch.Tensor:
+    """Let the last so many tokens see themselves and those before, within the window."""
+    ahead = keys - queries
+    all_seen = torch.ones(queries, keys, dtype=torch.bool, device=device)
+    return all_seen.tril(ahead).triu(ahead - window + 1)
+
+
+def row_loss(model: torch.nn.Module, row: Row, device: torch.device) -> torch.Tensor:
+    """Give the summed cross-entropy of a row's supervised positions.
+
+    Args:
+        model: a causal language model (or adapter over one) with packed attention.
+        row: what to learn from.
+        device: where the model is.
+
+    Returns:
+        A float32 scalar; divide by `Row.supervised` for the mean.
+    """
+    tokens = [token for sequence in row.sequences for token in sequence.tokens]
+    targets = [target for sequence in row.sequences for target in sequence.targets]
+    positions = [position for length in row.lengths for position in range(length)]
+    wanted = torch.tensor([targets], device=device)
+    asked = wanted != IGNORED
+    logits = model(
+        input_ids=torch.tensor([tokens], device=device),
+        position_ids=torch.tensor([positions], device=device),
+        logits_to_keep=asked,
+        lengths=row.lengths,
+        use_cache=False,
+    ).logits
+    return cross_entropy(logits.float(), wanted[asked], reduction="sum")

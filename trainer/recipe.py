@@ -1,0 +1,125 @@
+"""Recipes: everything from training data to a finished adapter with its card."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from accelerate import PartialState
+
+from sandbox.errors import BadInput
+from trainer.base import Base, find_base
+from trainer.card import Data, read_card, write_card
+from trainer.checkpoint import NAME as CHECKPOINT
+from trainer.conversation import Rendered, data_hash, read_conversations, render
+from trainer.curve import draw_curve
+from trainer.layout import layout_of
+from trainer.lora import WEIGHTS, Settings, Step, train
+from trainer.position import extend_context
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to make an adapter from.
+
+    Attributes:
+        data: files of training conversations.
+        base: the base's name.
+        out: the adapter's directory.
+        layout: name of the layout of the text; None for what inference takes by default.
+        settings: of the training.
+        apart: give each turn a sequence of its own.
+        notes: lines for the card.
+        checkpoint_every: steps between two checkpoints.
+    """
+
+    data: list[Path]
+    base: str
+    out: Path
+    layout: str | None
+    settings: Settings
+    apart: bool = False
+    notes: tuple[str, ...] = ()
+    checkpoint_every: int = 20
+
+
+def follow(
+    recipe: Recipe, resume: bool, on_step: Callable[[Step], None] = lambda step: None
+) -> dict[str, Any] | None:
+    """Train, and write adapter, loss curve and card.
+
+    Args:
+        recipe: what to make.
+        resume: go on where an earlier training of the same recipe was stopped.
+        on_step: told of each step.
+
+    Returns:
+        The card; None in a process that only helps the main one.
+
+    Raises:
+        BadInput: something of the recipe cannot be used, or the directory is taken.
+    """
+    if finished(recipe.out, resume):
+        return read_card(recipe.out)
+    base = find_base(recipe.base)
+    rendered = rendering(recipe, base)
+    sha256 = data_hash(recipe.data)
+    model = base.model()
+    factor = extend_context(model, recipe.settings.max_length)
+    identity = f"{sha256} {_identity(base)} {recipe.layout} {recipe.apart}"
+    settings = recipe.settings
+    training = train(
+        model,
+        rendered.sequences,
+        settings,
+        recipe.out,
+        recipe.base,
+        identity,
+        recipe.checkpoint_every,
+        on_step,
+    )
+    if not PartialState().is_main_process:
+        return None
+    files = [path.name for path in recipe.data]
+    data = Data(
+        files,
+        sha256,
+        (recipe.layout or "default") + (", each turn apart" if recipe.apart else ""),
+        rendered.conversations,
+        rendered.turns,
+        rendered.too_long,
+        rendered.tokens,
+        rendered.supervised,
+    )
+    draw_curve(training.losses, recipe.out / "loss.png")
+    write_card(
+        recipe.out, recipe.base, base.licence(), factor, data, settings, training, recipe.notes
+    )
+    (recipe.out / CHECKPOINT).unlink(missing_ok=True)
+    return read_card(recipe.out)
+
+
+def finished(out: Path, resume: bool) -> bool:
+    """Tell whether a training is already done.
+
+    Raises:
+        BadInput: the directory holds one, and it is not said to go on with it.
+    """
+    done, begun = (out / WEIGHTS).exists(), (out / CHECKPOINT).exists()
+    if (done or begun) and not resume:
+        raise BadInput(f"{out}: holds a training already: add --resume, or give another --out.")
+    return done and not begun
+
+
+def rendering(recipe: Recipe, base: Base) -> Rendered:
+    """Write the recipe's data as tokens of its base."""
+    tokenizer, longest = base.tokenizer(), recipe.settings.max_length
+    conversations = read_conversations(recipe.data)
+    layout = layout_of(recipe.base, tokenizer, recipe.layout)
+    return render(conversations, layout, tokenizer, longest, recipe.apart)
+
+
+def _identity(base: Base) -> str:
+    """Name a base by what it is, wherever it lies."""
+    return hashlib.sha256(base.config().to_json_string().encode()).hexdigest()
