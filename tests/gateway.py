@@ -61,10 +61,12 @@ def body(tool_input: Any, **fields: Any) -> dict[str, Any]:
 
 @contextmanager
 def gateway(world: Path, *options: str, env: dict[str, str] | None = None) -> Iterator[Gateway]:
+    """Run a gateway, in replay unless a mode is named."""
+    mode = () if "--mode" in options else ("--mode", "replay")
     log = world.parent / f"{world.name}.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [*COMMAND, str(world), "--port", "0", *options],
+            [*COMMAND, str(world), "--port", "0", *mode, *options],
             stdout=subprocess.PIPE,
             stderr=out,
             cwd=ROOT,
