@@ -15,6 +15,9 @@ from sandbox.world import World, create_world
 
 pytest_plugins = ["pytester"]
 
+# Before any test loads OpenMP, as sandbox.llama does for the command line: see there.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 ROOT = Path(__file__).parent.parent
 DEMO = ROOT / "cassettes" / "demo"
 TOOLBENCH = Path(os.environ.get("TOOLBENCH_DATA", ROOT.parent / "shared" / "toolbench"))

@@ -29,7 +29,7 @@ CONTEXT = 8192
 RESERVE = 256
 """Tokens beyond `max_tokens` that a prompt leaves free, for forced text and closing signs."""
 
-CACHE = 1 << 30
+CACHE = 1 << 29
 """Bytes that the cached prompts of a context may take."""
 
 MOST_LANES = 16

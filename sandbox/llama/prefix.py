@@ -10,7 +10,7 @@ again.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-CHUNK = 32
+CHUNK = 16
 """Tokens per batch of a prompt."""
 
 
