@@ -14,14 +14,14 @@ from solver.search import Drawing, Limits
 from toolreplay.modes import Mode
 from toolreplay.solving import read_queries, solve
 
-DEMO_LIMITS = Limits(depth=12, width=2, model_calls=10)
+DEMO_LIMITS = Limits(depth=12, width=2, model_calls=5)
 """The bounds that the demo's completions were recorded with."""
 
-DEMO_DRAWING = Drawing(max_tokens=80)
+DEMO_DRAWING = Drawing(max_tokens=64)
 """How they were drawn."""
 
-DEMO_MODE: Mode = "replay"
-"""How API calls were answered then: what is on no tape failed."""
+DEMO_MODE: Mode = "simulate"
+"""How API calls are answered: what nobody recorded was simulated, and kept."""
 
 DEMO_METHODS = ("react", "dfsdt")
 """What the demo runs, in this order."""
