@@ -1,8 +1,8 @@
 """Instructions: what a user asks, which APIs are offered, and what a right answer must contain.
 
 Files are ToolBench's query files: a JSON list of objects with `query`, `query_id`, `api_list` and
-`relevant APIs`. toolreplay adds `set`, `facts`, `solvable`, `as_recorded` and, for readers and tests
-alone, `calls` (the API calls of a solution). Other fields stay.
+`relevant APIs`. toolreplay adds `set`, `facts`, `solvable`, `as_recorded` and, for tests and for
+readers alone, `calls` (the API calls of a solution). Other fields stay.
 """
 
 import json
