@@ -59,6 +59,7 @@ def test_importing_loads_nothing_heavy() -> None:
 
 
 def test_the_base_never_imports_an_extra() -> None:
+    """All modules but those of `sandbox.llama`, which only whoever names a model file imports."""
     code = (
         "import sys\n"
         "for name in ('torch', 'transformers', 'peft', 'llama_cpp', 'hnswlib', 'ray', 'mcp'):\n"
@@ -66,7 +67,8 @@ def test_the_base_never_imports_an_extra() -> None:
         "import pkgutil, importlib, sandbox, solver, eval, toolreplay\n"
         "for package in (sandbox, solver, eval, toolreplay):\n"
         "    for module in pkgutil.walk_packages(package.__path__, package.__name__ + '.'):\n"
-        "        importlib.import_module(module.name)\n"
+        "        if not module.name.startswith('sandbox.llama.'):\n"
+        "            importlib.import_module(module.name)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
