@@ -18,7 +18,7 @@ def draw(file: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         evaluations = run_demo(Path(folder), workers=2, advance=lambda method, total: None)
     with Path("/dev/null").open("w") as nowhere:
-        console = Console(record=True, width=96, file=nowhere)
+        console = Console(record=True, width=140, file=nowhere)
         console.print(comparison_table(evaluations))
         svg = console.export_svg(title="make demo", unique_id="demo")
     file.write_text(svg + "\n", encoding="utf-8")

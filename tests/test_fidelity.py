@@ -92,7 +92,7 @@ def test_the_engine_without_a_model_reaches_the_goal_on_the_demo() -> None:
     run = FidelityRun(["recordings"], None, None, Path("unused"))
     lines = report(measured(World(DEMO), run, "replay"))
     overall = next(line for line in lines if line.group == OVERALL)
-    assert overall.calls == 1281
+    assert overall.calls >= 2000
     assert overall.valid.value == 1.0
     assert overall.f1.value is not None
     assert overall.f1.value >= 0.9
