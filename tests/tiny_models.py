@@ -1,5 +1,6 @@
 """Small random models with real tokenizers, in Hugging Face's layout."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -25,7 +26,9 @@ STRANGE = (
 """What tokenizers trip over."""
 
 
-def byte_level(size: int = 600, pattern: str = "gpt2") -> PreTrainedTokenizerFast:
+def byte_level(
+    size: int = 600, pattern: str = "gpt2", texts: Sequence[str] = ()
+) -> PreTrainedTokenizerFast:
     """GPT-2's kind, over bytes; SmolLM's where the pattern says so."""
     tokenizer = Tokenizer(models.BPE())
     cutter = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -41,7 +44,7 @@ def byte_level(size: int = 600, pattern: str = "gpt2") -> PreTrainedTokenizerFas
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator([*TEXTS, STRANGE], trainer)
+    tokenizer.train_from_iterator([*TEXTS, STRANGE, *texts], trainer)
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>")
 
 

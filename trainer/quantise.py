@@ -36,7 +36,7 @@ def quantise(source: Path, out: Path, kind: str) -> None:
         raise BadInput(f"No quantisation {kind!r}: take one of {', '.join(known)}.")
     settings = llama_cpp.llama_model_quantize_default_params()
     settings.ftype = known[kind]
-    logging.getLogger("llama-cpp-python").setLevel(logging.ERROR)
+    logging.getLogger("llama-cpp-python").setLevel(logging.CRITICAL)
     unfinished = out.with_name(f".{out.name}.part")
     out.parent.mkdir(parents=True, exist_ok=True)
     failed = llama_cpp.llama_model_quantize(
