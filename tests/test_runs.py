@@ -3,6 +3,7 @@
 import filecmp
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from solver.run import Settings
 from solver.search import Limits
 from tests.conftest import API_LIST
 from tests.model_server import ModelServer, model_server
+from toolreplay.modes import Mode
 from toolreplay.solving import solve
 
 CITIES = ["Oslo", "Rome", "Paris", "Atlantis", "Lima", "Kyiv", "Turku", "Bern"]
@@ -37,10 +39,16 @@ def queries(tmp_path: Path) -> Path:
 
 
 def solve_all(
-    queries: Path, world: Path, out: Path, model: str, url: str | None = None, workers: int = 1
+    queries: Path,
+    world: Path,
+    out: Path,
+    model: str,
+    url: str | None = None,
+    workers: int = 1,
+    mode: Mode = "replay",
 ) -> None:
     settings = Settings(Method.parse("dfsdt", Limits()))
-    list(solve(queries, World(world), out, model, "", workers, settings, url, mode="replay"))
+    list(solve(queries, World(world), out, model, "", workers, settings, url, mode=mode))
 
 
 def assert_same_files(one: Path, other: Path) -> None:
@@ -93,14 +101,31 @@ def test_the_server_gets_native_tool_calls(world: World, queries: Path, tmp_path
     assert json.loads(result["content"])["response"] == {"temperature": 7}
 
 
-def command(queries: Path, world: Path, out: Path, url: str) -> list[str]:
+def command(queries: Path, world: Path, out: Path, url: str, mode: Mode) -> list[str]:
     program = [sys.executable, "-c", "from toolreplay.cli import main; main()", "solve"]
-    options = ["--world", world, "--out", out, "--model", "openai:m", "--base-url", url]
-    return [str(part) for part in [*program, queries, *options, "--workers", "2"]]
+    options = [
+        "--world",
+        world,
+        "--out",
+        out,
+        "--model",
+        "openai:m",
+        "--base-url",
+        url,
+        "--mode",
+        mode,
+    ]
+    options += ["--mode", mode, "--workers", "2"]
+    return [str(part) for part in [*program, queries, *options]]
 
 
+def simulated_files(world: World) -> list[str]:
+    return [p.read_text() for p in sorted((world.path / "simulated").rglob("*.jsonl"))]
+
+
+@pytest.mark.parametrize("mode", ["replay", "simulate"])
 def test_a_killed_run_goes_on_without_repeating_a_model_call(
-    world: World, queries: Path, tmp_path: Path
+    world: World, queries: Path, tmp_path: Path, mode: Mode
 ) -> None:
     """Killed (kill -9) again and again, the run ends as one that was not killed."""
     with model_server() as server:
@@ -108,7 +133,7 @@ def test_a_killed_run_goes_on_without_repeating_a_model_call(
         kills = 0
         while True:
             process = subprocess.Popen(
-                command(queries, world.path, tmp_path / "killed", server.url),
+                command(queries, world.path, tmp_path / "killed", server.url, mode),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
             )
@@ -128,10 +153,14 @@ def test_a_killed_run_goes_on_without_repeating_a_model_call(
         assert repeated <= in_flight_when_killed
         killed_tape = (world.path / "completions" / "m.jsonl").read_text()
         (world.path / "completions" / "m.jsonl").unlink()
+        simulated = simulated_files(world)
+        shutil.rmtree(world.path / "simulated", ignore_errors=True)
         server.delay = 0
-        solve_all(queries, world.path, tmp_path / "whole", "openai:m", server.url)
+        solve_all(queries, world.path, tmp_path / "whole", "openai:m", server.url, mode=mode)
     assert_same_files(tmp_path / "whole", tmp_path / "killed")
     assert (world.path / "completions" / "m.jsonl").read_text() == killed_tape
+    assert simulated_files(world) == simulated
+    assert bool(simulated) == (mode == "simulate")
 
 
 @pytest.mark.parametrize("fault", [500, 429, "cut"])
