@@ -43,7 +43,9 @@ def ask(request: pytest.FixtureRequest, world: World) -> Iterator[Ask]:
     else:
         yield connected(
             StdioServerParameters(
-                command=COMMAND[0], args=[*COMMAND[1:], str(world.path), "--stdio"], cwd=ROOT
+                command=COMMAND[0],
+                args=[*COMMAND[1:], str(world.path), "--stdio", "--mode", "replay"],
+                cwd=ROOT,
             )
         )
 

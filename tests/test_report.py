@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from eval.judge import RuleJudge
 from eval.report import Side, write_report
 from sandbox.importers.toolbench import import_toolbench
 from sandbox.world import World
+from solver.method import Method
 from solver.run import Settings
 from tests.conftest import TOOLBENCH
 from toolreplay.cli import app
-from toolreplay.demo import run_demo
+from toolreplay.demo import DEMO_DRAWING, DEMO_LIMITS, DEMO_MODE, demo_world, run_demo
 from toolreplay.solving import solve
 
 HOSTILE = "</script><script>window.hit=1</script><img src=x onerror='window.hit=2'>{{ 7*7 }}"
@@ -67,13 +69,18 @@ def search_for(browser: Any, words: str) -> None:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("demo")
     run_demo(out, 2, lambda method, total: None)
+    settings = Settings(Method.parse("react", replace(DEMO_LIMITS, model_calls=3)), DEMO_DRAWING)
+    world = World(demo_world())
+    queries = world.path / "instructions"
+    for _ in solve(queries, world, out / "short", settings=settings, mode=DEMO_MODE):
+        pass
     return out
 
 
 @pytest.fixture(scope="module")
 def demo_page(demo: Path) -> Path:
     page = demo / "report.html"
-    arguments = ["eval", str(demo / "dfsdt"), "--against", str(demo / "react"), "--html", str(page)]
+    arguments = ["eval", str(demo / "dfsdt"), "--against", str(demo / "short"), "--html", str(page)]
     CliRunner().invoke(app, arguments, catch_exceptions=False)
     return page
 
@@ -88,7 +95,7 @@ def test_the_page_needs_nothing_but_itself(demo_page: Path) -> None:
 
 
 def test_the_page_is_the_same_every_time(demo: Path, demo_page: Path, tmp_path: Path) -> None:
-    arguments = ["eval", str(demo / "dfsdt"), "--against", str(demo / "react")]
+    arguments = ["eval", str(demo / "dfsdt"), "--against", str(demo / "short")]
     again = tmp_path / "again.html"
     CliRunner().invoke(app, [*arguments, "--html", str(again)], catch_exceptions=False)
     assert again.read_bytes() == demo_page.read_bytes()
@@ -103,7 +110,7 @@ def test_the_demo_is_shown_side_by_side(browser: Any, demo: Path, demo_page: Pat
     overall = [row.text for row in find(browser, "tr.overall")]
     tokens = evaluate(demo / "dfsdt").settings[-1].tokens
     assert f"{tokens:,}" in overall[0]
-    assert "unrecorded" in overall[0]
+    assert "simulated" in overall[0]
     options = find(browser, "#filter option")
     differing = next(o for o in options if o.get_attribute("value") == "differ")
     differing.click()

@@ -288,7 +288,7 @@ def test_models_that_are_not_there_are_named(
     for model, problem in {
         "recorded": "No recorded completions of any model",
         "recorded:gpt": "No recorded completions of gpt",
-        "gpt-4": "take recorded, recorded:NAME or openai:NAME",
+        "gpt-4": "take recorded, recorded:NAME, openai:NAME or llama:FILE",
     }.items():
         with pytest.raises(BadInput, match=problem):
             solve_all(queries, world.path, tmp_path / "run", model)
