@@ -34,6 +34,8 @@ from toolreplay.solving import read_queries
 
 WIDTHS = (1, 2, 4, 8)
 STEPS = 24
+BEGINNING = 128
+"""Tokens of each prompt that batched decoding goes on from."""
 
 
 def requests(count: int, max_tokens: int) -> list[CompletionRequest]:
@@ -162,7 +164,7 @@ def main() -> None:
         table.add_row(str(contexts), str(threads // contexts), f"{rate:.0f}")
     Console().print(table)
     model = LlamaModel(spec.path, spec.adapter, spec.layout)
-    tokens = [model.prompt(request) for request in asked[: max(WIDTHS)]]
+    tokens = [model.prompt(request)[:BEGINNING] for request in asked[: max(WIDTHS)]]
     model.close()
     weights = Weights(spec.path)
     rows = [row for threads in sorted({1, cores}) for row in batched(weights, tokens, threads)]
