@@ -15,13 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import llama_cpp as llama
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from sandbox.chat import Completion, CompletionRequest, Sampling
-from sandbox.llama.context import FLASH_ATTENTION_OFF
+from sandbox.llama.context import FLASH_ATTENTION_OFF, llama
 from sandbox.llama.files import ModelSpec
 from sandbox.llama.model import LlamaModel
 from sandbox.llama.prefix import CHUNK
