@@ -92,9 +92,11 @@ def measure(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
         loss = sum(float(cross_entropy(*pair, reduction="sum")) for pair in expected)
         count = sum(len(targets) for _, targets in expected)
         export_model(model, base, folder / "F16.gguf", "model")
-        files = {"F16": (folder / "F16.gguf", None)}
+        files: dict[str, tuple[Path, Path | None]] = {"F16": (folder / "F16.gguf", None)}
         if adapter:
             files["F16 base, adapter over it"] = (plain, adapter)
+            if base.gguf:
+                files["the base as it came, adapter over it"] = (base.gguf, adapter)
         for kind in options.kinds:
             files[kind] = (folder / f"{kind}.gguf", None)
             quantise(folder / "F16.gguf", folder / f"{kind}.gguf", kind)
