@@ -17,7 +17,9 @@ from transformers import PreTrainedModel
 from typer.testing import CliRunner
 
 from sandbox.errors import BadInput
+from sandbox.world import World
 from tests import tiny_models
+from tests.conftest import API_LIST, answer, by_city, put_on_tape
 from tests.test_training import FUNCTIONS, some_sequences, weather_path, write_paths
 from toolreplay.cli import app
 from trainer.base import find_base
@@ -261,3 +263,42 @@ def test_what_cannot_be_exported_is_said(tmp_path: Path) -> None:
     missing = CliRunner().invoke(app, ["export", "gguf", str(tmp_path), "--out", "z.gguf"])
     assert isinstance(missing.exception, BadInput)
     assert "holds no adapter" in str(missing.exception)
+
+
+def test_a_search_with_a_tiny_trained_llama_reaches_finish(world: World, tmp_path: Path) -> None:
+    """The loop closes: run, dataset, LoRA, merge, GGUF, quantisation, search in process."""
+    facts = {"Oslo": 7, "Rome": 21}
+    queries = [
+        {"query": f"How warm is it in {city}?", "query_id": number, "api_list": API_LIST}
+        for number, city in enumerate(facts)
+    ]
+    (tmp_path / "set.json").write_text(json.dumps(queries))
+    for number, (city, degrees) in enumerate(facts.items()):
+        said = answer(f"It is {degrees} degrees in {city}.")
+        put_on_tape(world, f"set/{number}", [by_city(city), said])
+
+    def run(*arguments: str) -> None:
+        done = CliRunner().invoke(app, list(arguments))
+        assert done.exit_code == 0, f"{done.output} {done.exception!r}"
+
+    def solve(model: str, method: str, out: Path) -> list[dict[str, Any]]:
+        where = ("--world", str(world.path), "--out", str(out), "--max-calls", "6")
+        run("solve", str(tmp_path / "set.json"), *where, "--model", model, "--method", method)
+        files = sorted((out / "answers").rglob("*.json"))
+        return [json.loads(file.read_text())["answer_generation"] for file in files]
+
+    teacher, data = tmp_path / "teacher", tmp_path / "data.jsonl"
+    solve("recorded", "react", teacher)
+    run("dataset", str(teacher), "--layout", "conversations", "--out", str(data))
+    tokenizer = tiny_models.byte_level(1500, texts=data.read_text().splitlines())
+    base, adapter = tiny_models.llama(tmp_path / "base", tokenizer), tmp_path / "adapter"
+    size = ("--batch-tokens", "4096", "--steps", "50", "--apart")
+    learn = ("--learning-rate", "0.01", "--rank", "8")
+    run("train", "lora", str(data), "--base", str(base), "--out", str(adapter), *size, *learn)
+    model = tmp_path / "tiny.gguf"
+    run("export", "gguf", str(adapter), "--out", str(model), "--quantise", "Q4_K_M")
+    for method in ("react", "dfsdt"):
+        found = solve(f"llama:{model}", method, tmp_path / method)
+        assert [one["finish_type"] for one in found] == ["give_answer", "give_answer"]
+        for one, (city, degrees) in zip(found, facts.items(), strict=True):
+            assert f"It is {degrees} degrees in {city}." in one["final_answer"]

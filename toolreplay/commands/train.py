@@ -24,7 +24,7 @@ def lora(
     out: Annotated[Path, typer.Option(help="The adapter's directory.")],
     layout: Annotated[
         str | None,
-        typer.Option(help="How the model is shown a conversation: plain (the default), toolllama."),
+        typer.Option(help="plain, toolllama or native; by default the base's own, or plain."),
     ] = None,
     apart: Annotated[
         bool, typer.Option("--apart", help="Each turn in a sequence of its own; slower.")
