@@ -66,6 +66,9 @@ def lora(
       accelerate launch --num_processes 2 "$(command -v toolreplay)" train lora training.jsonl \\
           --base models/llama --out adapters/first
     """
+    from toolreplay.models import require_llama
+
+    require_llama()
     from trainer.lora import LINEAR_LAYERS, Settings
     from trainer.recipe import Recipe, follow
 
