@@ -1,0 +1,11 @@
+"""Making instructions: APIs are sampled, a writer asks for something they can do, filters judge.
+
+Section 2.2 of the paper. There are two writers: a model, and one that needs none and writes from
+the phrasings that a world brings along.
+"""
+
+from trainer.instructions.draft import Draft
+from trainer.instructions.sample import KINDS, Sample, samples
+from trainer.instructions.split import HeldOut
+
+__all__ = ["KINDS", "Draft", "HeldOut", "Sample", "samples"]

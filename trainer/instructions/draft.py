@@ -1,0 +1,46 @@
+"""Drafts: instructions as a writer made them, before anything is checked."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from trainer.instructions.sample import Sample
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An instruction as it was written.
+
+    Attributes:
+        query: what the user asks.
+        relevant: tool and name of each API that it needs.
+        sample: what was offered to the writer, and will be to a search.
+        writer: who wrote it: a model's name, or `phrasings`.
+        calls: the calls that answer it, with their arguments, where the writer knows them.
+        facts: what a right answer contains, as in `sandbox.instruction.Fact`.
+        answer: a right final answer, where the writer knows one.
+        solvable: False where nothing that is offered can answer it.
+    """
+
+    query: str
+    relevant: list[list[str]]
+    sample: Sample
+    writer: str
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    facts: list[dict[str, Any]] = field(default_factory=list)
+    answer: str | None = None
+    solvable: bool = True
+
+    def entry(self, set_name: str, query_id: int) -> dict[str, Any]:
+        """Give the draft as an entry of a query file."""
+        known = {"calls": self.calls, "facts": self.facts, "answer": self.answer}
+        return {
+            "query": self.query,
+            "query_id": query_id,
+            "set": set_name,
+            "kind": self.sample.kind,
+            "api_list": self.sample.api_list,
+            "relevant APIs": self.relevant,
+            **{name: value for name, value in known.items() if value},
+            **({} if self.solvable else {"solvable": False}),
+            "writer": self.writer,
+        }
