@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from sandbox.chat import ChatModel
 from sandbox.errors import BadInput
 from sandbox.instruction import Instruction, read_instructions
 from sandbox.openai_model import ObservationRole
@@ -14,6 +15,8 @@ from solver.run import Run, Settings
 from solver.search import Limits
 from toolreplay.models import open_model
 from toolreplay.modes import Mode, answering
+from trainer.planner import NAME as PLANNER
+from trainer.planner import Planner
 
 
 def read_queries(paths: Sequence[Path]) -> list[Instruction]:
@@ -57,7 +60,8 @@ def solve(
         queries: a query file, a folder of them, or several.
         world: answers API calls, and keeps the model's completions.
         out: the run directory.
-        model: `recorded`, `recorded:NAME`, `openai:NAME` or `llama:FILE[+ADAPTER][@LAYOUT]`.
+        model: `recorded`, `recorded:NAME`, `openai:NAME`, `llama:FILE[+ADAPTER][@LAYOUT]` or
+            `planner`, which follows the solutions that instructions bring along.
         method: `dfsdt`, `dfs`, `react` or `react@N`; not used where `settings` are given.
         workers: instructions to solve at once.
         settings: limits and drawing; by default ToolBench's limits.
@@ -78,7 +82,12 @@ def solve(
         [Path(queries)] if isinstance(queries, str | Path) else list(queries)
     )[:first]
     chosen = settings or Settings(Method.parse(method, Limits()))
-    chat, hosts = open_model(model, world.completions, base_url, observation_role, workers)
+    chat: ChatModel
+    hosts: list[str] = []
+    if model == PLANNER:
+        chat = Planner(world, instructions)
+    else:
+        chat, hosts = open_model(model, world.completions, base_url, observation_role, workers)
     with answering(world, mode, policy, hosts, simulator):
         try:
             yield from Run(Path(out), world, chat, chosen).solve(instructions, workers)

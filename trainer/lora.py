@@ -32,6 +32,11 @@ LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj",
 WEIGHTS = "adapter_model.safetensors"
 """The file of a finished adapter's weights, in peft's layout."""
 
+PRECISIONS = ("bf16", "float32")
+"""In what products of matrices are computed; on a CPU bf16 pays where it has AVX512-BF16 or AMX."""
+
+_PRECISIONS = {"bf16": "bf16", "float32": "no"}
+
 LONGEST_GRADIENT = 1.0
 """The norm to which a step's gradient is cut."""
 
@@ -53,6 +58,8 @@ class Settings:
         batch_tokens: tokens of one update, over all processes.
         seed: of the adapter's first weights, of the order and of dropout.
         gradient_checkpointing: compute activations twice to keep fewer of them.
+        precision: one of `PRECISIONS`, of the products of matrices; weights stay in float32. None
+            for bf16 on a GPU and float32 on a CPU.
     """
 
     rank: int = 16
@@ -67,6 +74,7 @@ class Settings:
     batch_tokens: int = 8192
     seed: int = 0
     gradient_checkpointing: bool = False
+    precision: str | None = None
 
     def rate(self, step: int, steps: int) -> float:
         """Give the learning rate of a step, the first being 0."""
@@ -148,7 +156,7 @@ def train(
     Raises:
         BadInput: nothing to learn from, or the checkpoint is of another training.
     """
-    accelerator = Accelerator(mixed_precision="bf16" if torch.cuda.is_available() else "no")
+    accelerator = Accelerator(mixed_precision=_PRECISIONS[_precision(settings)])
     steps = plan(sequences, settings)
     identity = hashlib.sha256(
         json.dumps([identity, asdict(settings), accelerator.num_processes]).encode()
@@ -166,6 +174,10 @@ def train(
         save_adapter(adapted, base, out)
     accelerator.wait_for_everyone()
     return loop.result()
+
+
+def _precision(settings: Settings) -> str:
+    return settings.precision or ("bf16" if torch.cuda.is_available() else "float32")
 
 
 def plan(sequences: list[Sequence], settings: Settings) -> list[list[Row]]:

@@ -46,6 +46,10 @@ def lora(
     gradient_checkpointing: Annotated[
         bool, typer.Option("--gradient-checkpointing", help="Less memory, a third more time.")
     ] = False,
+    precision: Annotated[
+        str | None,
+        typer.Option(help="bf16 or float32; by default bf16 on a GPU, float32 on a CPU."),
+    ] = None,
     checkpoint_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 20,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from a checkpoint.")] = False,
     note: Annotated[
@@ -54,8 +58,9 @@ def lora(
 ) -> None:
     """Fine-tune a LoRA adapter on solution paths, with the loss on what the assistant said.
 
-    On a GPU it computes in bf16, on a CPU in float32. A training that was stopped goes on with
-    --resume and ends in the same bytes.
+    On a GPU it computes in bf16, on a CPU in float32: --precision bf16 is some three times faster
+    on a CPU that has it (AVX512-BF16, AMX). A training that was stopped goes on with --resume and
+    ends in the same bytes.
 
     \b
     Examples:
@@ -69,9 +74,12 @@ def lora(
     from toolreplay.models import require_llama
 
     require_llama()
-    from trainer.lora import LINEAR_LAYERS, Settings
+    from sandbox.errors import BadInput
+    from trainer.lora import LINEAR_LAYERS, PRECISIONS, Settings
     from trainer.recipe import Recipe, follow
 
+    if precision not in (None, *PRECISIONS):
+        raise BadInput(f"--precision {precision}: take {' or '.join(PRECISIONS)}.")
     settings = Settings(
         rank=rank,
         alpha=alpha,
@@ -84,6 +92,7 @@ def lora(
         batch_tokens=batch_tokens,
         seed=seed,
         gradient_checkpointing=gradient_checkpointing,
+        precision=precision,
     )
     notes = tuple(note or ())
     recipe = Recipe(data, base, out, layout, settings, apart, notes, checkpoint_every)
