@@ -1,0 +1,183 @@
+"""The writer that needs no model, and the planner that follows what it wrote."""
+
+import json
+import random
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from sandbox.errors import BadInput
+from sandbox.world import World
+from toolreplay.cli import app
+from trainer.instructions import Draft, HeldOut, samples
+from trainer.instructions.phrasing import read_phrasings, say
+from trainer.instructions.phrasing_writer import PhrasingWriter
+
+DEMO = Path(__file__).parent.parent / "cassettes" / "demo"
+LOAN = {
+    "category": "Finance",
+    "tool": "Loan Calculator",
+    "values": {
+        "principal": [{"value": 200000, "said": ["two hundred thousand"]}],
+        "annual_rate": [4.5],
+        "months": [360],
+    },
+    "phrasings": [
+        {
+            "query": "What is due a month for {principal} over {months} months at {annual_rate}%?",
+            "calls": [
+                {
+                    "api": "Monthly payment",
+                    "arguments": {
+                        "principal": "{principal}",
+                        "annual_rate": "{annual_rate}",
+                        "months": "{months}",
+                    },
+                }
+            ],
+            "facts": ["1/monthly_payment"],
+            "answer": "It comes to {1/monthly_payment} a month.",
+        }
+    ],
+}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Path:
+    """The demo's recordings, with phrasings for one API."""
+    path = tmp_path / "world"
+    path.mkdir()
+    for name in ("world.json", "tools", "recorded"):
+        (path / name).symlink_to(DEMO / name)
+    write(path, LOAN)
+    return path
+
+
+def write(world: Path, phrasings: dict[str, Any]) -> None:
+    file = world / "phrasings" / "Finance" / "loan_calculator.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(phrasings))
+
+
+def drafts(world: Path, kind: str = "I1", seed: int = 0) -> list[Draft]:
+    opened = World(world)
+    writer = PhrasingWriter(opened)
+    drawn = islice(samples(opened.catalogue, kind, seed, 5), 400)
+    return [draft for sample in drawn for draft in writer.write(sample)]
+
+
+def test_requests_are_filled_from_recordings_and_carry_their_solution(world: Path) -> None:
+    found = [draft for draft in drafts(world) if draft.solvable]
+    assert found
+    for draft in found:
+        (call,) = draft.calls
+        response = World(world).session().call(_call(call))
+        (fact,) = draft.facts
+        assert fact["value"] == response.body["monthly_payment"]
+        assert str(fact["value"]) in (draft.answer or "")
+        assert str(call["arguments"]["months"]) in draft.query
+        assert ["Loan Calculator", "Monthly payment"] in draft.relevant
+        offered = {(api["tool_name"], api["api_name"]) for api in draft.sample.api_list}
+        assert {tuple(pair) for pair in draft.relevant} <= offered
+    assert len({json.dumps(draft.calls) for draft in found}) > 3
+
+
+def _call(line: dict[str, Any]) -> Any:
+    from sandbox.call import ApiCall
+
+    return ApiCall(line["category"], line["tool"], line["api"], line["arguments"])
+
+
+def test_some_requests_can_be_met_by_nothing_that_is_offered(world: Path) -> None:
+    unsolvable = [draft for draft in drafts(world) if not draft.solvable]
+    assert unsolvable
+    for draft in unsolvable:
+        assert not draft.relevant
+        assert not draft.calls
+        assert draft.answer is None
+        assert all(api["tool_name"] != "Loan Calculator" for api in draft.sample.api_list)
+
+
+def test_the_same_seed_gives_the_same_drafts(world: Path) -> None:
+    assert [d.query for d in drafts(world, seed=3)] == [d.query for d in drafts(world, seed=3)]
+    assert [d.query for d in drafts(world, seed=3)] != [d.query for d in drafts(world, seed=4)]
+
+
+def test_a_value_is_said_as_people_say_it() -> None:
+    found = {say("2025-06-03", random.Random(seed)) for seed in range(60)}
+    assert {"2025-06-03", "3 June 2025", "June 3, 2025", "the 3rd of June 2025"} <= found
+    assert say([1, 2, 3], random.Random(0)) == "1, 2 and 3"
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [({"values": {}}, "annual_rate, months, principal"), ({"phrasings": [{}]}, "query")],
+)
+def test_phrasings_that_cannot_be_used_are_named(
+    world: Path, change: dict[str, Any], named: str
+) -> None:
+    write(world, LOAN | change)
+    with pytest.raises(BadInput, match=named) as caught:
+        read_phrasings(world)
+    assert "loan_calculator.json" in str(caught.value)
+
+
+def test_a_world_without_phrasings_says_what_to_do(world: Path) -> None:
+    (world / "phrasings" / "Finance" / "loan_calculator.json").unlink()
+    with pytest.raises(BadInput, match="--writer"):
+        read_phrasings(world)
+
+
+def test_the_planner_reaches_the_facts_and_gives_up_on_the_rest(
+    world: Path, tmp_path: Path
+) -> None:
+    written = drafts(world)
+    solvable = [draft for draft in written if draft.solvable][:5]
+    unsolvable = [draft for draft in written if not draft.solvable][:3]
+    entries = [d.entry("train-I1", n) for n, d in enumerate([*solvable, *unsolvable], start=1)]
+    queries, run = tmp_path / "queries.json", tmp_path / "run"
+    queries.write_text(json.dumps(entries))
+    arguments = [
+        "--world",
+        str(world),
+        "--model",
+        "planner",
+        "--method",
+        "react",
+        "--out",
+        str(run),
+    ]
+    solved = CliRunner().invoke(app, ["solve", str(queries), *arguments, "--strict"])
+    assert solved.exit_code == 0, solved.output
+    judged = CliRunner().invoke(app, ["eval", str(run), "--json"])
+    overall = json.loads(judged.stdout)["settings"][-1]
+    assert overall["grounded_rate"]["rate"] == 1
+    ends = [json.loads(f.read_bytes())["answer_generation"] for f in run.rglob("*_CoT@1.json")]
+    assert sum(end["finish_type"] == "give_up" for end in ends) == len(unsolvable)
+
+
+def test_the_planner_names_an_instruction_that_brings_no_solution(
+    world: Path, tmp_path: Path
+) -> None:
+    arguments = ["--world", str(world), "--model", "planner", "--out", str(tmp_path / "run")]
+    solved = CliRunner().invoke(
+        app, ["solve", str(DEMO / "instructions" / "I1-Inst.json"), *arguments]
+    )
+    assert isinstance(solved.exception, BadInput)
+    assert "I1-Inst/1 has no answer that the planner could give" in str(solved.exception)
+
+
+def test_no_held_out_tool_is_in_the_training_part() -> None:
+    opened, held_out = World(DEMO), HeldOut.read(DEMO)
+    parts = {part: held_out.catalogue(opened.catalogue, part) for part in ("Inst", "Tool", "Cat")}
+    assert {tool.name for tool in parts["Tool"]} == {
+        "Statistics Calculator",
+        "Grid References",
+        "DNA Toolkit",
+        "Emoji Dictionary",
+    }
+    assert not {tool.category for tool in parts["Cat"]} & {t.category for t in parts["Inst"]}
+    assert sum(map(len, parts.values())) == len(opened.catalogue)
