@@ -114,9 +114,15 @@ def say(value: Any, draw: random.Random) -> str:
         return f"{', '.join(items[:-1])} and {items[-1]}" if len(items) > 1 else "".join(items)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return f"{value:,}" if abs(value) >= 10_000 and draw.random() < 0.3 else str(value)
-    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value):
-        return _say_date(date.fromisoformat(value), draw)
-    return str(value)
+    return str(value) if (day := _day(value)) is None else _say_date(day, draw)
+
+
+def _day(value: Any) -> date | None:
+    """Read a date; None for what is none, such as the 30th of February."""
+    try:
+        return date.fromisoformat(value) if re.fullmatch(r"\d{4}-\d\d-\d\d", value) else None
+    except (TypeError, ValueError):
+        return None
 
 
 def _say_date(day: date, draw: random.Random) -> str:
