@@ -19,8 +19,9 @@ SLOT = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 PART = re.compile(r"\{([a-z_][a-z0-9_]*)(?:\.([a-zA-Z0-9_]+))?\}")
 """The whole of an argument that a slot's value fills, or one field of a value that is an object."""
 
-RETURNED = re.compile(r"\{(\d)(/[^{}]*)\}")
-"""A value out of the answer to an earlier call: the call's number and a JSON pointer."""
+RETURNED = re.compile(r"\{(\d)((?:/[^{}]*)?)\}")
+"""A value out of the answer to an earlier call: the call's number and a JSON pointer, which is
+empty where the answer is a text and not an object."""
 
 
 class _Strict(BaseModel):
