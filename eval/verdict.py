@@ -86,10 +86,13 @@ def is_answer(told: str) -> bool:
 
 def is_grounded(fact: Fact, told: str, chain: list[dict[str, Any]]) -> bool:
     """Tell whether a fact is in the answer and was returned by an API call on its path."""
+    return is_returned(fact, chain) and is_told(fact, told)
+
+
+def is_returned(fact: Fact, chain: list[dict[str, Any]]) -> bool:
+    """Tell whether an API call on a path returned a fact."""
     observations = [node["observation"] for node in chain if node.get("provenance")]
-    if not any(mentions(text, str(fact.value)) for text in observations):
-        return False
-    return is_told(fact, told)
+    return any(mentions(text, str(fact.value)) for text in observations)
 
 
 def is_told(fact: Fact, told: str) -> bool:

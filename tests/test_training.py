@@ -341,3 +341,41 @@ def test_a_base_that_cannot_be_used_is_named(tmp_path: Path, models: dict[str, P
     assert find_base(str(models["llama"])).licence() == UNKNOWN_LICENCE
     (tmp_path / "README.md").write_text("---\ntags: [x]\nlicense: gemma\n---\n# A model\n")
     assert find_base(str(tmp_path)).licence() == "gemma"
+
+
+def test_an_adapter_goes_on_from_another(models: dict[str, Path], tmp_path: Path) -> None:
+    settings = Settings(rank=4, steps=4, batch_tokens=100, learning_rate=1e-2, warm_up=0)
+    sequences = some_sequences((40, 50, 60, 30))
+    first = train(opened(models["llama"]), sequences, settings, tmp_path / "first")
+    again = train(
+        opened(models["llama"]), sequences, settings, tmp_path / "again", start=tmp_path / "first"
+    )
+    assert again.losses[0] < first.losses[0]
+    for name, other in (
+        ("rank", Settings(rank=8)),
+        ("layers", Settings(rank=4, targets=("q_proj",))),
+    ):
+        with pytest.raises(BadInput, match=r"first: (no adapter to begin with|.*other layers)"):
+            train(
+                opened(models["llama"]),
+                sequences,
+                other,
+                tmp_path / name,
+                start=tmp_path / "first",
+            )
+
+
+def test_the_precision_is_what_was_asked_for(models: dict[str, Path], tmp_path: Path) -> None:
+    sequences = some_sequences((40, 50))
+    made = {
+        name: train(
+            opened(models["llama"]),
+            sequences,
+            Settings(rank=4, steps=2, batch_tokens=100, precision=name),
+            tmp_path / name,
+        )
+        for name in ("bf16", "float32")
+    }
+    assert [made[name].precision for name in made] == list(made)
+    assert made["bf16"].losses != made["float32"].losses
+    assert made["bf16"].losses == pytest.approx(made["float32"].losses, rel=0.02)

@@ -17,7 +17,9 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from peft import LoraConfig, PeftModel, get_peft_model
-from peft.utils import get_peft_model_state_dict
+from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from safetensors.torch import save as serialised
 from transformers import PreTrainedModel
 
@@ -34,8 +36,6 @@ WEIGHTS = "adapter_model.safetensors"
 
 PRECISIONS = ("bf16", "float32")
 """In what products of matrices are computed; on a CPU bf16 pays where it has AVX512-BF16 or AMX."""
-
-_PRECISIONS = {"bf16": "bf16", "float32": "no"}
 
 LONGEST_GRADIENT = 1.0
 """The norm to which a step's gradient is cut."""
@@ -138,6 +138,7 @@ def train(
     identity: str = "",
     checkpoint_every: int = 50,
     on_step: Callable[[Step], None] = lambda step: None,
+    start: Path | None = None,
 ) -> Training:
     """Train an adapter, and write it into a directory in peft's layout.
 
@@ -152,16 +153,21 @@ def train(
         identity: names data and base; a checkpoint only fits the same identity and settings.
         checkpoint_every: steps between two checkpoints.
         on_step: told of each step, in the main process.
+        start: the directory of an adapter to begin with; by default a fresh one.
 
     Raises:
-        BadInput: nothing to learn from, or the checkpoint is of another training.
+        BadInput: nothing to learn from, the checkpoint is of another training, or the adapter to
+            begin with is of another shape.
     """
-    accelerator = Accelerator(mixed_precision=_PRECISIONS[_precision(settings)])
+    accelerator = Accelerator()
     steps = plan(sequences, settings)
     identity = hashlib.sha256(
         json.dumps([identity, asdict(settings), accelerator.num_processes]).encode()
     ).hexdigest()
-    adapted = wrap(model, settings).to(accelerator.device)
+    adapted = wrap(model, settings)
+    if start is not None:
+        begin_with(adapted, start)
+    adapted = adapted.to(accelerator.device)
     loop = _Loop(adapted, accelerator, settings, steps)
     loop.restore(read_checkpoint(out), identity, out)
     while loop.step < len(steps):
@@ -237,6 +243,23 @@ def wrap(model: PreTrainedModel, settings: Settings) -> PeftModel:
     return adapted.train()
 
 
+def begin_with(adapted: PeftModel, start: Path) -> None:
+    """Take over the weights of an adapter that was trained before.
+
+    Raises:
+        BadInput: there is none, or it is of another shape.
+    """
+    try:
+        weights = load_file(start / WEIGHTS)
+        set_peft_model_state_dict(adapted, weights)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise BadInput(
+            f"{start}: no adapter to begin with ({error}): give the same rank and base."
+        ) from error
+    if get_peft_model_state_dict(adapted).keys() != weights.keys():
+        raise BadInput(f"{start}: the adapter has other layers: give the same --targets.")
+
+
 def save_adapter(adapted: PeftModel, base: str, out: Path) -> None:
     """Write an adapter in peft's layout; the weights come last, so a directory with them is whole.
 
@@ -270,6 +293,7 @@ class _Loop:
         self._accelerator = accelerator
         self._settings = settings
         self._steps = steps
+        self._bf16 = _precision(settings) == "bf16"
         self._weights = {n: w for n, w in adapted.named_parameters() if w.requires_grad}
         self._optimizer = torch.optim.AdamW(self._weights.values(), weight_decay=0.0)
         self._losses: list[float] = []
@@ -296,7 +320,7 @@ class _Loop:
         torch.manual_seed(settings.seed + self.step)
         total = torch.zeros((), device=self._accelerator.device)
         for row in mine:
-            with self._accelerator.autocast():
+            with torch.autocast(self._accelerator.device.type, torch.bfloat16, enabled=self._bf16):
                 loss = row_loss(self._adapted, row, self._accelerator.device)
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
@@ -370,6 +394,6 @@ class _Loop:
             supervised=sum(row.supervised for row in rows),
             parameters=sum(w.numel() for w in self._weights.values()),
             processes=accelerator.num_processes,
-            precision="bf16" if accelerator.mixed_precision == "bf16" else "float32",
+            precision="bf16" if self._bf16 else "float32",
             device=torch.cuda.get_device_name() if cuda else "cpu",
         )

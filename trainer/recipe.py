@@ -32,6 +32,7 @@ class Recipe:
         apart: give each turn a sequence of its own.
         notes: lines for the card.
         checkpoint_every: steps between two checkpoints.
+        start: an adapter to begin with.
     """
 
     data: list[Path]
@@ -42,6 +43,7 @@ class Recipe:
     apart: bool = False
     notes: tuple[str, ...] = ()
     checkpoint_every: int = 20
+    start: Path | None = None
 
 
 def follow(
@@ -67,7 +69,8 @@ def follow(
     sha256 = data_hash(recipe.data)
     model = base.model()
     factor = extend_context(model, recipe.settings.max_length)
-    identity = f"{sha256} {_identity(base)} {recipe.layout} {recipe.apart}"
+    begun = _weights_hash(recipe.start) if recipe.start else ""
+    identity = f"{sha256} {_identity(base)} {recipe.layout} {recipe.apart} {begun}".rstrip()
     settings = recipe.settings
     training = train(
         model,
@@ -78,6 +81,7 @@ def follow(
         identity,
         recipe.checkpoint_every,
         on_step,
+        recipe.start,
     )
     if not PartialState().is_main_process:
         return None
@@ -92,10 +96,13 @@ def follow(
         rendered.tokens,
         rendered.supervised,
     )
+    notes = recipe.notes
+    if recipe.start:
+        notes += (
+            f"Begun with the adapter {recipe.start.name}, whose weights have SHA-256 {begun}.",
+        )
     draw_curve(training.losses, recipe.out / "loss.png")
-    write_card(
-        recipe.out, recipe.base, base.licence(), factor, data, settings, training, recipe.notes
-    )
+    write_card(recipe.out, recipe.base, base.licence(), factor, data, settings, training, notes)
     (recipe.out / CHECKPOINT).unlink(missing_ok=True)
     return read_card(recipe.out)
 
@@ -118,6 +125,18 @@ def rendering(recipe: Recipe, base: Base) -> Rendered:
     conversations = read_conversations(recipe.data)
     layout = layout_of(recipe.base, tokenizer, recipe.layout)
     return render(conversations, layout, tokenizer, longest, recipe.apart)
+
+
+def _weights_hash(adapter: Path) -> str:
+    """Name an adapter by its weights.
+
+    Raises:
+        BadInput: there is none.
+    """
+    try:
+        return hashlib.sha256((adapter / WEIGHTS).read_bytes()).hexdigest()
+    except OSError as error:
+        raise BadInput(f"{adapter}: no adapter to begin with: it lacks {WEIGHTS}.") from error
 
 
 def _identity(base: Base) -> str:

@@ -17,21 +17,40 @@ def dataset(
             "lora); or openai (one path a line)."
         ),
     ] = "toolbench",
+    grounded: Annotated[
+        bool,
+        typer.Option(
+            "--grounded", help="Only grounded paths, one an instruction: the first run's."
+        ),
+    ] = False,
+    give_up: Annotated[
+        bool,
+        typer.Option(
+            "--give-up", help="Beside them: giving up in place of answers that nothing backs."
+        ),
+    ] = False,
 ) -> None:
     """Turn solution paths into training conversations.
+
+    Of the runs of a model, --grounded keeps what is worth learning (rejection sampling); of several
+    runs over the same instructions, earlier ones count first.
 
     \b
     Examples:
       toolreplay dataset runs/demo/dfsdt --out training.json
       toolreplay dataset runs/demo/dfsdt --layout conversations --out training.jsonl
+      toolreplay dataset runs/model runs/planner --grounded --layout conversations --out t.jsonl
       toolreplay dataset ../shared/toolbench/answers --layout openai --out training.jsonl
     """
     from sandbox.cassette import write_whole
     from sandbox.errors import BadInput
+    from toolreplay.selection import grounded_paths
     from trainer.dataset import conversations, instances, openai_records, read_answers
 
     lines = {"conversations": conversations, "openai": openai_records}
-    answers = read_answers(runs)
+    if give_up and not grounded:
+        raise BadInput("--give-up goes with --grounded, which tells good answers from bad ones.")
+    answers = grounded_paths(runs, give_up) if grounded else read_answers(runs)
     if layout == "toolbench":
         records = list(instances(answers))
         text = json.dumps(records, ensure_ascii=False, indent=1) + "\n"

@@ -46,6 +46,9 @@ def lora(
     gradient_checkpointing: Annotated[
         bool, typer.Option("--gradient-checkpointing", help="Less memory, a third more time.")
     ] = False,
+    start: Annotated[
+        Path | None, typer.Option(help="The directory of an adapter to begin with.")
+    ] = None,
     precision: Annotated[
         str | None,
         typer.Option(help="bf16 or float32; by default bf16 on a GPU, float32 on a CPU."),
@@ -68,6 +71,8 @@ def lora(
       toolreplay train lora training.jsonl --base gemma-3-270m-q4_k_m.gguf --out adapters/first \\
           --rank 8 --batch-tokens 2048 --max-length 2048
       toolreplay train lora training.jsonl --base models/llama --out adapters/first --resume
+      toolreplay train lora more.jsonl --base models/llama --out adapters/second \\
+          --start adapters/first
       accelerate launch --num_processes 2 "$(command -v toolreplay)" train lora training.jsonl \\
           --base models/llama --out adapters/first
     """
@@ -95,7 +100,7 @@ def lora(
         precision=precision,
     )
     notes = tuple(note or ())
-    recipe = Recipe(data, base, out, layout, settings, apart, notes, checkpoint_every)
+    recipe = Recipe(data, base, out, layout, settings, apart, notes, checkpoint_every, start)
     with _screen() as on_step:
         card = follow(recipe, resume, on_step)
     if card is not None:
