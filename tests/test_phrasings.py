@@ -159,6 +159,35 @@ def test_the_planner_reaches_the_facts_and_gives_up_on_the_rest(
     assert sum(end["finish_type"] == "give_up" for end in ends) == len(unsolvable)
 
 
+def test_only_grounded_paths_are_kept_and_unbacked_answers_become_giving_up(
+    world: Path, tmp_path: Path
+) -> None:
+    entries = [d.entry("train-I1", n) for n, d in enumerate(drafts(world), 1) if d.solvable][:3]
+    wrong = [dict(entry, facts=[{**entry["facts"][0], "value": "never"}]) for entry in entries[:2]]
+    model, planner, out = tmp_path / "model", tmp_path / "planner", tmp_path / "out.jsonl"
+    for run, asked in ((model, [*wrong, entries[2]]), (planner, [entries[0], wrong[1]])):
+        (tmp_path / "queries.json").write_text(json.dumps(asked))
+        options = ["--world", str(world), "--model", "planner", "--method", "react", "--strict"]
+        CliRunner().invoke(
+            app,
+            ["solve", str(tmp_path / "queries.json"), *options, "--out", str(run)],
+            catch_exceptions=False,
+        )
+
+    def kept(*options: str) -> dict[str, str]:
+        command = ["dataset", str(model), str(planner), "--layout", "conversations"]
+        CliRunner().invoke(app, [*command, "--out", str(out), *options], catch_exceptions=False)
+        lines = map(json.loads, out.read_text().splitlines())
+        return {line["id"]: line["messages"][-1]["function_call"]["arguments"] for line in lines}
+
+    assert set(kept("--grounded")) == {entries[2]["query"], entries[0]["query"]}
+    found = kept("--grounded", "--give-up")
+    assert found.pop(entries[1]["query"]) == '{"return_type": "give_up_and_restart"}'
+    assert found == kept("--grounded")
+    with pytest.raises(BadInput, match="goes with --grounded"):
+        kept("--give-up")
+
+
 def test_the_planner_names_an_instruction_that_brings_no_solution(
     world: Path, tmp_path: Path
 ) -> None:
