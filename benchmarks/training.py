@@ -33,7 +33,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 from trainer.base import find_base
 from trainer.dataset import instances, read_answers
 from trainer.lora import Settings, wrap
-from trainer.packing import IGNORED, Row, Sequence, pack, row_loss
+from trainer.packing import IGNORED, Row, Sequence, learn_row, pack
 
 DATA = Path(os.environ.get("TOOLBENCH_DATA", "../shared/toolbench")) / "answers"
 LONGEST = 8192
@@ -94,8 +94,8 @@ def make_base(name: str | None) -> PreTrainedModel:
     return LlamaForCausalLM(config)
 
 
-def padded_loss(model: torch.nn.Module, batch: list[Sequence], length: int) -> torch.Tensor:
-    """Give the loss of a batch that is padded; logits are made at learnt positions only, too."""
+def learn_padded(model: torch.nn.Module, batch: list[Sequence], length: int) -> torch.Tensor:
+    """Learn a padded batch, and give its loss; logits are made at learnt positions only, too."""
     ids = torch.zeros(len(batch), length, dtype=torch.long)
     targets = torch.full_like(ids, IGNORED)
     real = torch.zeros_like(ids)
@@ -105,7 +105,9 @@ def padded_loss(model: torch.nn.Module, batch: list[Sequence], length: int) -> t
         real[row, : len(sequence)] = 1
     asked = targets != IGNORED
     out = model(input_ids=ids, attention_mask=real, logits_to_keep=asked, use_cache=False)
-    return cross_entropy(out.logits.float(), targets[asked], reduction="sum")
+    loss = cross_entropy(out.logits.float(), targets[asked], reduction="sum")
+    loss.backward()  # type: ignore[no-untyped-call]
+    return loss.detach()
 
 
 def batches(method: str, sequences: list[Sequence]) -> list[tuple[int, Any]]:
@@ -125,20 +127,18 @@ def measure(method: str, count: int, base: str | None) -> dict[str, Any]:
     if method != "packed":
         model.set_attn_implementation("sdpa")
     sequences = make_sequences(lengths(count), model.config.vocab_size)
-    run: Callable[[Any], torch.Tensor] = {
-        "packed": lambda row: row_loss(adapted, row, torch.device("cpu")),
-        "longest": lambda batch: padded_loss(adapted, batch, max(map(len, batch))),
-        "full": lambda batch: padded_loss(adapted, batch, LONGEST),
+    learn: Callable[[Any], torch.Tensor] = {
+        "packed": lambda row: learn_row(adapted, row, torch.device("cpu")),
+        "longest": lambda batch: learn_padded(adapted, batch, max(map(len, batch))),
+        "full": lambda batch: learn_padded(adapted, batch, LONGEST),
     }[method]
     work = batches(method, sequences)
-    run(Row(sequences[:1]) if method == "packed" else sequences[:1]).backward()
+    learn(Row(sequences[:1]) if method == "packed" else sequences[:1])
     adapted.zero_grad()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     wall, cpu, loss = time.perf_counter(), time.process_time(), 0.0
     for _, part in work:
-        one = run(part)
-        one.backward()
-        loss += float(one.detach())
+        loss += float(learn(part))
         adapted.zero_grad()
     return {
         "loss": loss,

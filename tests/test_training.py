@@ -25,7 +25,7 @@ from trainer.conversation import Conversation, read_conversations, render
 from trainer.dataset import conversations, instances, openai_records, read_answers
 from trainer.layout import layout_of
 from trainer.lora import Settings, Step, plan, train
-from trainer.packing import IGNORED, Row, Sequence, pack, row_loss, use_packed_attention
+from trainer.packing import IGNORED, Row, Sequence, learn_row, pack, use_packed_attention
 from trainer.position import extend_context
 
 CPU = torch.device("cpu")
@@ -114,7 +114,7 @@ def test_packed_sequences_have_the_loss_they_have_alone(
     [row] = pack(sequences, 200)
     unaware = row_loss_without_boundaries(model, row)
     use_packed_attention(model)
-    packed = float(row_loss(model, row, CPU).detach())
+    packed = float(learn_row(model, row, CPU))
     assert packed == pytest.approx(float(torch.as_tensor(alone).detach()), rel=1e-5)
     assert abs(unaware - packed) > 1e-2, "the sequences must matter to each other when they see"
 

@@ -26,7 +26,7 @@ from transformers import PreTrainedModel
 from sandbox.cassette import write_whole
 from sandbox.errors import BadInput
 from trainer.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from trainer.packing import Row, Sequence, pack, row_loss, use_packed_attention
+from trainer.packing import Row, Sequence, learn_row, pack, use_packed_attention
 
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """All linear layers of LLaMA's and Gemma's blocks."""
@@ -320,10 +320,7 @@ class _Loop:
         torch.manual_seed(settings.seed + self.step)
         total = torch.zeros((), device=self._accelerator.device)
         for row in mine:
-            with torch.autocast(self._accelerator.device.type, torch.bfloat16, enabled=self._bf16):
-                loss = row_loss(self._adapted, row, self._accelerator.device)
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += loss.detach()
+            total += learn_row(self._adapted, row, self._accelerator.device, self._bf16)
         self._losses.append(self._gather(total, sum(row.supervised for row in rows)))
         torch.nn.utils.clip_grad_norm_(self._weights.values(), LONGEST_GRADIENT)
         for group in self._optimizer.param_groups:

@@ -18,6 +18,9 @@ from transformers import AttentionInterface, PreTrainedModel
 IGNORED = -100
 """The target of a position from which nothing is learnt."""
 
+POSITIONS = 64
+"""Positions whose logits are held at once."""
+
 ATTENTION = "packed"
 """The name that `packed_attention` has in transformers' registry."""
 
@@ -151,27 +154,46 @@ def _mask(queries: int, keys: int, window: int, device: torch.device) -> torch.T
     return all_seen.tril(ahead).triu(ahead - window + 1)
 
 
-def row_loss(model: torch.nn.Module, row: Row, device: torch.device) -> torch.Tensor:
-    """Give the summed cross-entropy of a row's supervised positions.
+def learn_row(
+    model: torch.nn.Module, row: Row, device: torch.device, bf16: bool = False
+) -> torch.Tensor:
+    """Add the gradient of a row's summed cross-entropy to that of the weights.
+
+    Logits are made, learnt from and forgotten a few positions at a time: with Gemma's vocabulary
+    those of 500 positions would take half a gigabyte, several times over.
 
     Args:
         model: a causal language model (or adapter over one) with packed attention.
         row: what to learn from.
         device: where the model is.
+        bf16: compute products of matrices in bf16.
 
     Returns:
-        A float32 scalar; divide by `Row.supervised` for the mean.
+        The summed cross-entropy of the supervised positions, a float32 scalar without a gradient;
+        divide by `Row.supervised` for the mean.
     """
     tokens = [token for sequence in row.sequences for token in sequence.tokens]
     targets = [target for sequence in row.sequences for target in sequence.targets]
     positions = [position for length in row.lengths for position in range(length)]
-    wanted = torch.tensor([targets], device=device)
+    wanted = torch.tensor(targets, device=device)
     asked = wanted != IGNORED
-    logits = model(
-        input_ids=torch.tensor([tokens], device=device),
-        position_ids=torch.tensor([positions], device=device),
-        logits_to_keep=asked,
-        lengths=row.lengths,
-        use_cache=False,
-    ).logits
-    return cross_entropy(logits.float(), wanted[asked], reduction="sum")
+    causal: Any = getattr(model, "get_base_model", lambda: model)()
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        states = causal.get_decoder()(
+            input_ids=torch.tensor([tokens], device=device),
+            position_ids=torch.tensor([positions], device=device),
+            lengths=row.lengths,
+            use_cache=False,
+        ).last_hidden_state[0, asked]
+    total, gradients = torch.zeros((), device=device), []
+    parts = (torch.split(part, POSITIONS) for part in (states.detach(), wanted[asked]))
+    for piece, targets_of_piece in zip(*parts, strict=True):
+        piece.requires_grad_()
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            logits = causal.get_output_embeddings()(piece)
+        loss = cross_entropy(logits.float(), targets_of_piece, reduction="sum")
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.detach()
+        gradients.append(piece.grad)
+    states.backward(torch.cat(gradients))
+    return total
