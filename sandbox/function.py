@@ -30,6 +30,14 @@ FINISH: dict[str, Any] = {
 """The function that every search offers to end a path."""
 
 
+_TOOL = " (an API of the tool {})"
+
+
+def own_description(function: dict[str, Any]) -> str:
+    """Give what a function's description says of the API alone, without naming the tool."""
+    return str(function.get("description") or "").rpartition(_TOOL.partition("{")[0])[0]
+
+
 def _property(parameter: Parameter) -> dict[str, Any]:
     schema: dict[str, Any] = {
         "type": parameter.json_type,
@@ -58,7 +66,7 @@ def function_for(tool: Tool, api: Api) -> dict[str, Any]:
     about = (api.description or "").strip()[:DESCRIPTION_LIMIT]
     return {
         "name": tool.function_name(api),
-        "description": f"{about} (an API of the tool {tool.name})".strip(),
+        "description": f"{about}{_TOOL.format(tool.name)}".strip(),
         "parameters": {
             "type": "object",
             "properties": {identifier(p.name): _property(p) for p in api.parameters},

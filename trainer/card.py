@@ -10,9 +10,13 @@ from typing import Any
 from sandbox.cassette import write_whole
 from sandbox.errors import BadInput
 from trainer.curve import smoothed
+from trainer.layout import LAYOUTS
 from trainer.lora import Settings, Training
 
 NAME = "training_card"
+EACH_APART = ", each turn apart"
+"""What is said of the layout where each turn was a sequence of its own."""
+
 _LIBRARIES = ("toolreplay", "torch", "transformers", "peft", "accelerate")
 
 
@@ -78,6 +82,12 @@ def write_card(
     }
     write_whole(out / f"{NAME}.json", json.dumps(content, ensure_ascii=False, indent=1) + "\n")
     write_whole(out / f"{NAME}.md", _markdown(content))
+
+
+def layout_of_card(card: dict[str, Any]) -> str | None:
+    """Name the layout that an adapter was trained in; None where its card does not say."""
+    layout = card.get("data", {}).get("layout", "").removesuffix(EACH_APART)
+    return layout if layout in LAYOUTS else None
 
 
 def read_card(folder: Path) -> dict[str, Any]:

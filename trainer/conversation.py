@@ -52,12 +52,14 @@ class Rendered:
         conversations: how many there were.
         turns: assistant's turns that are learnt.
         too_long: turns that are left out, as they end beyond the longest sequence.
+        layout: the name of the layout that they are written in.
     """
 
     sequences: list[Sequence] = field(default_factory=list)
     conversations: int = 0
     turns: int = 0
     too_long: int = 0
+    layout: str = ""
 
     @property
     def tokens(self) -> int:
@@ -115,7 +117,7 @@ def render(
         apart: give each turn a sequence of its own. Its prompt is then cut into tokens in one
             piece, as at inference; in a shared sequence a few tokens around earlier calls differ.
     """
-    rendered = Rendered()
+    rendered = Rendered(layout=layout.name)
     encode, opening = _encoder(tokenizer, layout.special)
     for conversation in conversations:
         rendered.conversations += 1

@@ -27,6 +27,7 @@ from safetensors import safe_open
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from sandbox.errors import BadInput
+from sandbox.llama.weights import TRAINED_LAYOUT
 from trainer.base import Base, gemma_attention_scale
 from trainer.lora import WEIGHTS
 from trainer.position import global_rope
@@ -37,7 +38,9 @@ _WINDOW_PERIOD = 6
 """In Gemma 3 every sixth layer sees the whole context; llama.cpp assumes it."""
 
 
-def export_model(model: PreTrainedModel, base: Base, out: Path, name: str) -> None:
+def export_model(
+    model: PreTrainedModel, base: Base, out: Path, name: str, layout: str | None = None
+) -> None:
     """Write a model as a GGUF file, its matrices in F16 and its vectors in F32.
 
     Args:
@@ -45,6 +48,7 @@ def export_model(model: PreTrainedModel, base: Base, out: Path, name: str) -> No
         base: where the tokenizer comes from: of a GGUF file its fields are copied as they are.
         out: the file; it is put in place whole.
         name: the model's name in the file.
+        layout: the layout that it was trained in, in which it will be asked by default.
 
     Raises:
         BadInput: llama.cpp would compute something else than transformers; says what.
@@ -54,6 +58,8 @@ def export_model(model: PreTrainedModel, base: Base, out: Path, name: str) -> No
         writer.add_type(GGUFType.MODEL)
         writer.add_name(name)
         writer.add_license(base.licence())
+        if layout:
+            writer.add_string(TRAINED_LAYOUT, layout)
         writer.add_file_type(LlamaFileType.MOSTLY_F16)
         _add_shape(writer, config)
         _add_positions(writer, config)
@@ -66,7 +72,9 @@ def export_model(model: PreTrainedModel, base: Base, out: Path, name: str) -> No
             writer.add_tensor(_gguf_name(names, tensor_name), values)
 
 
-def export_adapter(folder: Path, base: Base, out: Path, name: str) -> None:
+def export_adapter(
+    folder: Path, base: Base, out: Path, name: str, layout: str | None = None
+) -> None:
     """Write an adapter alone as a GGUF file, to be laid over its base, also a quantised one.
 
     Args:
@@ -74,6 +82,7 @@ def export_adapter(folder: Path, base: Base, out: Path, name: str) -> None:
         base: what it was trained on.
         out: the file; it is put in place whole.
         name: the adapter's name in the file.
+        layout: the layout that it was trained in, in which it will be asked by default.
 
     Raises:
         BadInput: the folder holds no LoRA adapter, or one that a GGUF file cannot express.
@@ -85,6 +94,8 @@ def export_adapter(folder: Path, base: Base, out: Path, name: str) -> None:
         writer.add_string("adapter.type", "lora")
         writer.add_float32("adapter.lora.alpha", float(settings["lora_alpha"]))
         writer.add_name(name)
+        if layout:
+            writer.add_string(TRAINED_LAYOUT, layout)
         writer.add_file_type(LlamaFileType.MOSTLY_F16)
         with safe_open(folder / WEIGHTS, "pt") as file:
             for key in sorted(file.keys()):

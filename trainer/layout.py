@@ -16,6 +16,7 @@ class _Described:
 
     path: str
     tokenizer: PreTrainedTokenizerBase
+    trained_layout: str | None = None
 
     @property
     def template(self) -> str | None:

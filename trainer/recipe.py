@@ -10,7 +10,7 @@ from accelerate import PartialState
 
 from sandbox.errors import BadInput
 from trainer.base import Base, find_base
-from trainer.card import Data, read_card, write_card
+from trainer.card import EACH_APART, Data, read_card, write_card
 from trainer.checkpoint import NAME as CHECKPOINT
 from trainer.conversation import Rendered, data_hash, read_conversations, render
 from trainer.curve import draw_curve
@@ -89,7 +89,7 @@ def follow(
     data = Data(
         files,
         sha256,
-        (recipe.layout or "default") + (", each turn apart" if recipe.apart else ""),
+        rendered.layout + (EACH_APART if recipe.apart else ""),
         rendered.conversations,
         rendered.turns,
         rendered.too_long,

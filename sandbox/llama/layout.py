@@ -10,11 +10,12 @@ from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
 from sandbox.chat import Message
 from sandbox.errors import BadInput
+from sandbox.function import FINISH, own_description
 from sandbox.llama.weights import Weights
 
 Function = dict[str, Any]
 
-LAYOUTS = ("plain", "toolllama", "native")
+LAYOUTS = ("plain", "compact", "toolllama", "native")
 """The names of the layouts."""
 
 
@@ -83,6 +84,37 @@ class Plain:
         said = [f"Answer: {content}"] if content else []
         if call := message.get("function_call"):
             said.append(f"{self.call.opening}{call['name']}{self.call.middle}{call['arguments']}}}")
+        return said
+
+
+class Compact(Plain):
+    """As little as a model needs that was trained on it: the functions, the calls, the results.
+
+    Where functions are offered, the rules, the tools' own descriptions and Finish are left out, and
+    so is the envelope of a result without an error.
+    """
+
+    name: str = "compact"
+    call = CallFormat("Call: ", " ", answer="Answer: ")
+
+    def prompt(self, messages: Sequence[Message], functions: Sequence[Function]) -> str:
+        """Lay a conversation out as lines."""
+        lines = [_offer_briefly(f) for f in functions if f["name"] != FINISH["name"]]
+        for message in messages[1:] if functions and _opens(messages) else messages:
+            lines += self._lines(message)
+        return "\n".join(lines) + "\n"
+
+    def _lines(self, message: Message) -> list[str]:
+        content = message["content"] or ""
+        if message["role"] == "function":
+            return [f"Result: {_bare(content)}"]
+        if message["role"] == "system":
+            return [content]
+        if message["role"] != "assistant":
+            return [f"Request: {content}"]
+        said = [f"{self.call.answer}{content}"] if content else []
+        if call := message.get("function_call"):
+            said.append(f"{self.call.opening}{call['name']}{self.call.middle}{call['arguments']}")
         return said
 
 
@@ -235,17 +267,27 @@ class _Formatter(Jinja2ChatFormatter):
         return datetime(2024, 1, 1).strftime(f)
 
 
+_BY_NAME: dict[str, type[Layout]] = {
+    "plain": Plain,
+    "compact": Compact,
+    "toolllama": ToolLlama,
+}
+
+
 def layout_for(weights: Weights, name: str | None) -> Layout:
-    """Give the layout of a name; without one, the file's own template, or the plain layout.
+    """Give the layout of a name.
+
+    Without one it is the layout that the adapter was trained in, where it says so, else the file's
+    own template, else the plain layout.
 
     Raises:
         BadInput: there is no such layout, or the file has no template for it.
     """
-    chosen = name or ("native" if weights.template else "plain")
+    chosen = name or weights.trained_layout or ("native" if weights.template else "plain")
     if chosen == "native":
         return Native(weights)
-    if chosen in LAYOUTS:
-        return Plain() if chosen == "plain" else ToolLlama()
+    if chosen in _BY_NAME:
+        return _BY_NAME[chosen]()
     raise BadInput(f"No layout {name!r}: take {', '.join(LAYOUTS)}.")
 
 
@@ -259,6 +301,19 @@ def _offer(function: Function) -> str:
     required = parameters.get("required") or []
     names = [n if n in required else f"{n}?" for n in parameters.get("properties") or {}]
     return f"- {function['name']}({', '.join(names)}): {function.get('description') or ''}"
+
+
+def _offer_briefly(function: Function) -> str:
+    """Tell a function in a line, without the tool that its name says already."""
+    return _offer({**function, "description": own_description(function)})
+
+
+def _bare(content: str) -> str:
+    """Give a result without the envelope that says that there was no error."""
+    opening = '{"error": "", "response": '
+    return (
+        content.removeprefix(opening).removesuffix("}") if content.startswith(opening) else content
+    )
 
 
 def _with_system(messages: Sequence[Message], text: str) -> list[Message]:

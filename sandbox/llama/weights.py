@@ -10,6 +10,9 @@ import llama_cpp as llama
 
 from sandbox.errors import BadInput
 
+TRAINED_LAYOUT = "toolreplay.layout"
+"""The field of a GGUF file that names the layout which a model or an adapter was trained in."""
+
 _ERROR = 4
 """llama.cpp's number of the log level for errors."""
 
@@ -60,6 +63,15 @@ class Weights:
         self.about = self._read_about()
         self.architecture = self.about.get("general.architecture", "unknown")
         self.trained_context = int(self.about.get(f"{self.architecture}.context_length", 0))
+
+    @property
+    def trained_layout(self) -> str | None:
+        """The layout that the adapter, or the model, was trained in, where it says so."""
+        if self.adapter is None:
+            return self.about.get(TRAINED_LAYOUT)
+        value = ctypes.create_string_buffer(64)
+        found = llama.llama_adapter_meta_val_str(self.adapter, TRAINED_LAYOUT.encode(), value, 64)
+        return value.value.decode() if found > 0 else None
 
     def tokens(self, text: str, opening: bool = False, special: bool = False) -> list[int]:
         """Turn text into tokens.

@@ -29,7 +29,7 @@ def gguf(
     """
     from sandbox.errors import BadInput
     from trainer.base import find_base
-    from trainer.card import read_card
+    from trainer.card import layout_of_card, read_card
     from trainer.gguf_export import export_adapter, export_model, merged, read_adapter_config
     from trainer.position import compress
     from trainer.quantise import quantise_in_place
@@ -38,9 +38,10 @@ def gguf(
         raise BadInput("An adapter stays in F16: --quantise goes with a merged model only.")
     settings = read_adapter_config(adapter)
     source = find_base(base or settings["base_model_name_or_path"])
-    factor = read_card(adapter).get("context_factor", 1.0)
+    card = read_card(adapter)
+    factor, layout = card.get("context_factor", 1.0), layout_of_card(card)
     if adapter_only:
-        export_adapter(adapter, source, out, adapter.name)
+        export_adapter(adapter, source, out, adapter.name, layout)
         if factor > 1:
             typer.echo(
                 f"Serve it with the base's positions compressed: rope_freq_scale={1 / factor:g}"
@@ -48,7 +49,7 @@ def gguf(
     else:
         model = source.model()
         compress(model, factor)
-        export_model(merged(model, adapter), source, out, adapter.name)
+        export_model(merged(model, adapter), source, out, adapter.name, layout)
         if quantise != "F16":
             quantise_in_place(out, quantise)
     typer.echo(f"{out}: {out.stat().st_size / 1e6:,.1f} MB")

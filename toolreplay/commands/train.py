@@ -24,7 +24,9 @@ def lora(
     out: Annotated[Path, typer.Option(help="The adapter's directory.")],
     layout: Annotated[
         str | None,
-        typer.Option(help="plain, toolllama or native; by default the base's own, or plain."),
+        typer.Option(
+            help="plain, compact, toolllama or native; by default the base's own, or plain."
+        ),
     ] = None,
     apart: Annotated[
         bool, typer.Option("--apart", help="Each turn in a sequence of its own; slower.")
