@@ -99,7 +99,9 @@ def check(completion: Completion) -> None:
         assert value in properties[name].get("enum", [value])
 
 
-@pytest.mark.parametrize("name", ["llama@plain", "llama@toolllama", "tools", "chat"])
+@pytest.mark.parametrize(
+    "name", ["llama@plain", "llama@compact", "llama@toolllama", "tools", "chat"]
+)
 def test_no_call_is_malformed_or_hallucinated(opened: Any, name: str) -> None:
     stem, _, layout = name.partition("@")
     model = opened(stem, layout=layout or None)
@@ -249,6 +251,18 @@ def test_layouts(opened: Any) -> None:
         'Request: How warm is it?\nCall: {"name": "by_city_for_weather_now", "arguments": '
         '{"city": "Oslo"}}\nResult: 7 degrees\n'
     )
+    request.messages[-1]["content"] = '{"error": "", "response": {"degrees": 7}}'
+    compact = opened("llama", layout="compact")._layout
+    told = compact.prompt(request.messages, request.functions)
+    assert told.startswith("- by_city_for_weather_now(city, da")
+    assert "Finish" not in told
+    assert "an API of the tool" not in told
+    assert told.endswith(
+        'Request: How warm is it?\nCall: by_city_for_weather_now {"city": "Oslo"}\n'
+        'Result: {"degrees": 7}\n'
+    )
+    assert compact.prompt([SYSTEM], []) == f"{SYSTEM['content']}\n"
+    request = asked("How warm is it?", "7 degrees")
     turns = opened("llama", layout="toolllama")._layout.prompt(request.messages, request.functions)
     assert turns.endswith(
         "User: How warm is it?\nAssistant:\nThought: \nAction: by_city_for_weather_now\n"
@@ -304,7 +318,7 @@ def test_names_of_models(folder: Path, tmp_path: Path, monkeypatch: Any) -> None
         LlamaModel(broken)
     with pytest.raises(BadInput, match=r"laid\.gguf"):
         LlamaModel(base, tmp_path / "laid.gguf")
-    with pytest.raises(BadInput, match="plain, toolllama, native"):
+    with pytest.raises(BadInput, match="plain, compact, toolllama, native"):
         LlamaModel(base, layout="poem")
     with pytest.raises(BadInput, match="no chat template"):
         LlamaModel(base, layout="native")

@@ -150,7 +150,7 @@ def test_each_epoch_has_an_order_of_its_own_and_the_same_plan_twice() -> None:
 
 
 @pytest.mark.parametrize("apart", [False, True])
-@pytest.mark.parametrize("name", ["plain", "toolllama"])
+@pytest.mark.parametrize("name", ["plain", "compact", "toolllama"])
 def test_every_turn_is_learnt_after_the_prompt_that_inference_shows(name: str, apart: bool) -> None:
     """Thought, call and stop are learnt; apart, after the very tokens of inference."""
     path = weather_path("Oslo", 3)
@@ -162,7 +162,7 @@ def test_every_turn_is_learnt_after_the_prompt_that_inference_shows(name: str, a
     assert (made.conversations, made.turns, made.too_long) == (1, 2, 0)
     assert len(made.sequences) == (2 if apart else 1)
     first, second = (path["messages"][turn]["function_call"]["arguments"] for turn in (2, 4))
-    form, thought = layout.call, ("", "") if name == "plain" else (" ", " I know.")
+    form, thought = layout.call, (" ", " I know.") if name == "toolllama" else ("", "")
     said = [text for sequence in made.sequences for text in runs(sequence, tokenizer)]
     assert said == [
         f"{thought[0]}{form.opening}by_city{form.middle}{first}</s>",
@@ -173,7 +173,7 @@ def test_every_turn_is_learnt_after_the_prompt_that_inference_shows(name: str, a
         shown = layout.prompt(messages, FUNCTIONS)
         assert tokenizer.decode(sequence.tokens).startswith(shown)
         if apart:
-            asked = shown + (form.opening if name == "plain" else "")
+            asked = shown + (form.opening if name != "toolllama" else "")
             ids = tokenizer(asked, split_special_tokens=True)["input_ids"]
             assert sequence.tokens[: len(ids)] == ids
 
