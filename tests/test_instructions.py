@@ -242,6 +242,7 @@ def test_the_prompt_names_what_is_offered_and_three_examples(demo: World) -> Non
         offered = next(samples(demo.catalogue, kind, 1))
         system, user = conversation(offered)
         assert system["role"] == "system"
+        assert "list of 10 objects" in user["content"]
         for tool, api in offered.offered:
             assert f"- {tool.name}: {api.name}." in user["content"]
         shown = [
@@ -266,6 +267,7 @@ ALONE = '{"query": "How far?", "apis": ["Distance between airports"]}'
         f'{{"instruction": "How far?", "related_apis": [{OBJECT}]}}',
         f'{{"instructions": [{ALONE}, {{"query": "It was a dark',
         f'Let {{me}} think: {ALONE} {{"query": 3}} {{"query": "No list"}}',
+        f'[{ALONE}, {{"query": "...", "apis": []}}]',
     ],
 )
 def test_answers_are_read_whatever_stands_around_them(demo: World, said: str) -> None:
@@ -300,7 +302,7 @@ def written(body: dict[str, Any]) -> dict[str, Any]:
 def copy(tmp_path: Path) -> Path:
     path = tmp_path / "world"
     path.mkdir()
-    for name in ("world.json", "split.json", "tools", "instructions", "recorded"):
+    for name in ("world.json", "split.json", "tools", "instructions"):
         (path / name).symlink_to(DEMO / name)
     return path
 

@@ -59,8 +59,8 @@ they are up to and why, and asks for several things along the way.
 - With each request list the APIs that it needs, spelt as above."""
 
 _ENDING = """\
-Answer with JSON and nothing else:
-{"instructions": [{"query": "...", "relevant_apis": ["Tool: API"]}]}"""
+Answer with JSON and nothing else: an object whose "instructions" are a list of {count} objects, \
+each with "query" and "relevant_apis" as in the examples."""
 
 _QUERY = ("query", "instruction")
 _RELEVANT = ("relevant_apis", "relevant APIs", "related_apis", "apis")
@@ -151,7 +151,7 @@ def conversation(sample: Sample) -> list[Message]:
                 count=SPECIFIC + LONG, specific=SPECIFIC, after=SPECIFIC + 1, needs=_needs(sample)
             ),
             "Examples, for other APIs:\n\n" + "\n\n".join(map(_shown, drawn_examples(sample))),
-            _ENDING,
+            _ENDING.format(count=SPECIFIC + LONG),
         ]
     )
     return [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": asked}]
@@ -201,8 +201,8 @@ def worked_examples() -> dict[str, list[Example]]:
 def read(answer: str, sample: Sample) -> Iterator[tuple[str, list[list[str]]]]:
     """Read instructions out of an answer, whatever stands around them.
 
-    An answer that was cut gives what is whole. Names that were offered are brought to their
-    spelling; others stay as they are, for the filters to count.
+    An answer that was cut gives what is whole; a query without a word is none. Names that were
+    offered are brought to their spelling; others stay as they are, for the filters to count.
 
     Yields:
         Query, and tool and name of each relevant API.
@@ -213,7 +213,7 @@ def read(answer: str, sample: Sample) -> Iterator[tuple[str, list[list[str]]]]:
         listed = next(
             (found[name] for name in _RELEVANT if isinstance(found.get(name), list)), None
         )
-        if query.strip() and listed is not None:
+        if re.search(r"\w", query) and listed is not None:
             named = [_name(entry, known) for entry in listed]
             yield query.strip(), [list(pair) for pair in dict.fromkeys(map(tuple, named))]
 
