@@ -98,6 +98,14 @@ class CompletionTape:
         """Names of the models that answered for an instruction, sorted."""
         return sorted(name for name, seen in self._models.items() if instruction in seen)
 
+    def models_below(self, beginning: str) -> list[str]:
+        """Names of the models that answered for ids with that beginning, sorted."""
+        return sorted(
+            name
+            for name, seen in self._models.items()
+            if any(instruction.startswith(beginning) for instruction in seen)
+        )
+
     def find(self, model: str, request: CompletionRequest) -> Completion | None:
         """Look an answer up by the request's key, then by instruction and order."""
         found = self._by_key.get((model, request.key(model))) or self._by_order.get(

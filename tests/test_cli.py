@@ -30,6 +30,7 @@ def test_version() -> None:
         ["solve"],
         ["eval"],
         ["dataset"],
+        ["instructions"],
         ["record"],
         ["simulate"],
         ["fidelity"],
@@ -40,6 +41,7 @@ def test_version() -> None:
         ["world", "import"],
         ["world", "stats"],
         ["world", "verify"],
+        ["world", "leaks"],
     ],
 )
 def test_every_command_has_help_with_an_example(command: list[str]) -> None:

@@ -14,6 +14,7 @@ from toolreplay.commands import (
     evaluate,
     export,
     fidelity,
+    instructions,
     model,
     probe,
     record,
@@ -68,6 +69,7 @@ def toolreplay(
 
 
 app.command("demo")(demo.demo)
+app.command("instructions")(instructions.instructions)
 app.command("solve")(solve.solve)
 app.command("eval")(evaluate.evaluate)
 app.command("fidelity")(fidelity.fidelity)

@@ -1,7 +1,7 @@
 """Tables for the terminal."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
@@ -241,3 +241,24 @@ def _percent(share: float) -> str:
 
 def _span(interval: tuple[float, float]) -> str:
     return f"[{100 * interval[0]:.0f}-{100 * interval[1]:.0f}]"
+
+
+def making_table(statistics: Mapping[str, Any]) -> Table:
+    """Show what became of the drafts of a making: kept, or dropped and why."""
+    table = Table(title=f"Instructions by {statistics['writer']}")
+    table.add_column("Drafts")
+    for heading in ("Number", "Share"):
+        table.add_column(heading, justify="right")
+    written = statistics["written"]
+
+    def row(name: str, number: int) -> None:
+        table.add_row(name, str(number), f"{number / written:.1%}" if written else "")
+
+    row(f"written over {statistics['samples']} samples", written)
+    row("kept", statistics["kept"])
+    for reason, number in statistics["dropped"].items():
+        row(f"dropped: {reason}", number)
+    for reason, number in statistics.get("left_out", {}).items():
+        row(f"left out of the split: {reason}", number)
+    table.add_row("samples with nothing written", str(statistics["silent"]), "")
+    return table

@@ -164,6 +164,44 @@ def verify_world(
         raise typer.Exit(1)
 
 
+@app.command("leaks")
+def world_leaks(
+    world: Annotated[Path, typer.Argument(help="The world, with its tests.")],
+    training: Annotated[list[Path], typer.Argument(help="Query files to train on, or folders.")],
+    as_json: AsJson = False,
+) -> None:
+    """Check that nothing of the world's tests is in training instructions.
+
+    Looks for held-out tools and categories, for the words of a test, for eight words in a row of
+    one, and for a test's call with the same arguments. Exits with 1 when something leaks.
+
+    \b
+    Examples:
+      toolreplay world leaks cassettes/demo training/I1.json
+    """
+    from sandbox.world import World
+    from toolreplay.solving import read_queries
+    from trainer.instructions import HeldOut
+    from trainer.instructions.leak import leaks
+    from trainer.instructions.reserved import read_tests
+
+    opened = World(world)
+    asked = read_queries(training)
+    held_out = HeldOut.read(world)
+    found = list(leaks(asked, read_tests(world), held_out, opened.catalogue))
+    if as_json:
+        show_json([leak.to_json() for leak in found])
+    else:
+        for leak in found:
+            typer.echo(
+                f"{leak.instruction}: {leak.kind}{f' as {leak.test}' if leak.test else ''}: "
+                f"{leak.what}"
+            )
+        typer.echo(f"{len(asked)} instructions, {len(found)} leaks.")
+    if found:
+        raise typer.Exit(1)
+
+
 @app.command("compact")
 def compact_world(world: Annotated[Path, typer.Argument(help="The world.")]) -> None:
     """Put a world's shards into one, without the recordings that later ones replaced.

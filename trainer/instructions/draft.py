@@ -1,8 +1,12 @@
 """Drafts: instructions as a writer made them, before anything is checked."""
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from sandbox.cassette import write_whole
 from trainer.instructions.sample import Sample
 
 
@@ -44,3 +48,10 @@ class Draft:
             **({} if self.solvable else {"solvable": False}),
             "writer": self.writer,
         }
+
+
+def write_drafts(path: Path, drafts: Iterable[Draft], set_name: str) -> None:
+    """Write drafts as a query file; their ids count from 1."""
+    entries = [draft.entry(set_name, number) for number, draft in enumerate(drafts, start=1)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps(entries, ensure_ascii=False, indent=1) + "\n")

@@ -10,6 +10,7 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from jsonpointer import JsonPointerException, resolve_pointer
@@ -50,6 +51,7 @@ class _Way:
     tool: Phrasings
     phrasing: Phrasing
 
+    @cached_property
     def apis(self) -> set[tuple[str, str]]:
         return {(self.owner(call)[1], standardise(call.api)) for call in self.phrasing.calls}
 
@@ -94,9 +96,9 @@ class PhrasingWriter:
     def write(self, sample: Sample) -> list[Draft]:
         """Write drafts over the APIs of a sample; fewer where phrasings or answers are lacking."""
         offered = {(standardise(t.name), standardise(a.name)) for t, a in sample.offered}
-        able = [way for way in self._ways if way.apis() <= offered]
+        able = [way for way in self._ways if way.apis <= offered]
         tools = {standardise(tool.name) for tool, _ in sample.offered}
-        unable = [way for way in self._ways if not {tool for tool, _ in way.apis()} & tools]
+        unable = [way for way in self._ways if not {tool for tool, _ in way.apis} & tools]
         drafts = []
         for number in range(self._each):
             draw = random.Random(f"{sample.seed}/{number}")
@@ -136,10 +138,10 @@ class PhrasingWriter:
         wanted = draw.choice((1, 1, 1, 2, 2)) if kind == "I1" else draw.choice((2, 2, 3))
         chosen: list[_Way] = []
         for way in draw.sample(able, len(able)):
-            taken = {api for other in chosen for api in other.apis()}
+            taken = {api for other in chosen for api in other.apis}
             calls = sum(len(other.phrasing.calls) for other in [*chosen, way])
-            same_tool = kind != "I1" and {t for t, _ in way.apis()} & {t for t, _ in taken}
-            if not way.apis() & taken and not same_tool and calls <= MOST_CALLS:
+            same_tool = kind != "I1" and {t for t, _ in way.apis} & {t for t, _ in taken}
+            if not way.apis & taken and not same_tool and calls <= MOST_CALLS:
                 chosen.append(way)
             if len(chosen) == wanted:
                 break

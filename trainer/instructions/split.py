@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from sandbox.catalogue import Catalogue
 from sandbox.errors import BadInput
@@ -12,6 +12,8 @@ from sandbox.tool import Tool
 
 Part = Literal["Inst", "Tool", "Cat"]
 """Tools that training may use; held-out tools of its categories; tools of held-out categories."""
+
+PARTS: tuple[Part, ...] = get_args(Part)
 
 
 @dataclass(frozen=True)
