@@ -20,7 +20,7 @@ from sandbox.errors import CorruptTape
 from sandbox.names import folder_name, standardise
 from sandbox.response import ERROR_TEXTS, ApiResponse, Provenance, StatusCode, status_of_http
 
-_line = json.JSONEncoder(ensure_ascii=False).encode
+_line = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
 _CODES = frozenset(int(code) for code in StatusCode)
 
 OBSERVATION_PROTOCOL = "observation"

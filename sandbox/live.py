@@ -71,6 +71,7 @@ class LiveClient:
 
     def __init__(self, policy: LivePolicy) -> None:
         self._policy = policy
+        self._redactor = Redactor([policy.key])
         self._capture = _Capture()
         self._lock = threading.Lock()
         self._limiters: dict[str, Limiter] = {}
@@ -114,7 +115,8 @@ class LiveClient:
         self._check(request.url.host)
         self._wait_for_turn(request.url.host)
         capture = self._capture
-        capture.redactor = Redactor([self._policy.key, *secret_values(call.arguments)])
+        secrets = secret_values(call.arguments)
+        capture.redactor = Redactor([self._policy.key, *secrets]) if secrets else self._redactor
         clean = capture.redactor.value(call.arguments)
         stored = ApiCall(tool.category, tool.name, api.name, clean)
         capture.documented_url = str(request.url)

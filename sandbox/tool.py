@@ -78,7 +78,11 @@ class Api(Document):
     def parameter(self, name: str) -> Parameter | None:
         """Find a parameter by any spelling that standardises to the same name."""
         wanted = identifier(name)
-        return next((p for p in self.parameters if identifier(p.name) == wanted), None)
+        for parameters in (self.required_parameters, self.optional_parameters):
+            for parameter in parameters:
+                if identifier(parameter.name) == wanted:
+                    return parameter
+        return None
 
 
 class Tool(Document):
