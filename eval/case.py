@@ -79,6 +79,7 @@ class Cases:
         self.model = self.path.stem
         self.method = ""
         self._files: dict[str, tuple[Instruction, Path]] = {}
+        self._converted: dict[Path, dict[str, tuple[int, int]]] = {}
         if self.is_run:
             self._find_run()
         elif self.path.exists():
@@ -95,11 +96,10 @@ class Cases:
         return len(self._files)
 
     def __iter__(self) -> Iterator[Case]:
-        for _, group in groupby(self._files.values(), key=lambda found: found[1]):
-            members = list(group)
-            content = read_object(members[0][1])
-            for instruction, file in members:
-                yield self._case(instruction, file, content)
+        for file, group in groupby(self._files.values(), key=lambda found: found[1]):
+            text = _read(file)
+            for instruction, _ in group:
+                yield self._case(instruction, file, text)
 
     def read(self, instruction: str) -> Case:
         """Read one case by its instruction's id.
@@ -108,18 +108,23 @@ class Cases:
             BadInput: the answer is of another version.
         """
         found, file = self._files[instruction]
-        return self._case(found, file, read_object(file))
+        return self._case(found, file, _read(file))
 
-    def _case(self, instruction: Instruction, file: Path, content: dict[str, Any]) -> Case:
-        if "answer_generation" in content:
+    def _case(self, instruction: Instruction, file: Path, text: str) -> Case:
+        if file not in self._converted:
+            content = _object_in(text, file)
+            if "answer_generation" not in content:
+                raise BadInput(
+                    f"{file}: no answer file: it lacks answer_generation (the answer to "
+                    f"{instruction.id})."
+                )
             named = _ANSWER_FILE.fullmatch(file.name)
             return Case(instruction, named[2] if named else self.method, content, file)
-        if str(instruction.query_id) not in content:
-            raise BadInput(
-                f"{file}: no answer file: it lacks answer_generation (the answer to "
-                f"{instruction.id})."
-            )
-        converted: Converted = content[str(instruction.query_id)]
+        start, end = self._converted[file][str(instruction.query_id)]
+        try:
+            converted: Converted = json.loads(text[start:end])
+        except ValueError as error:
+            raise BadInput(f"{file}: it was changed while it was judged. Judge again.") from error
         return Case(instruction, converted["answer"]["method"], restore(converted), file, converted)
 
     def _find_run(self) -> None:
@@ -149,25 +154,44 @@ class Cases:
         files = [f for f in files if f != asked and f.parent != self.path / "verdicts"]
         for file in sorted(files, key=lambda f: (f.parent, _natural(f.name))):
             named = _ANSWER_FILE.fullmatch(file.name)
-            content = read_object(file)
+            content = read_object(file) if named else {}
             if named and "answer_generation" in content:
                 self.method = self.method or named[2]
                 self._add(file, file.parent.name, named[1], content["answer_generation"])
-            elif content and all(_is_converted(value) for value in content.values()):
-                for query_id in sorted(content, key=_natural):
-                    self.method = self.method or content[query_id]["answer"]["method"]
-                    self._add(file, file.stem, query_id, content[query_id])
             else:
-                raise BadInput(
-                    f"{file}: neither an answer file (it lacks answer_generation, or its name is "
-                    f"not <query id>_<method>.json) nor converted answers."
-                )
+                self._find_converted(file)
         for instruction in known:
             if instruction.id not in self._files:
                 raise BadInput(f"{self.path}: 0 answers to instruction {instruction.id}, not one.")
             self._files[instruction.id] = instruction, self._files[instruction.id][1]
         if not self._files:
             raise BadInput(f"{self.path}: no answers here: neither a run nor a folder of answers.")
+
+    def _find_converted(self, file: Path) -> None:
+        """Note where each answer of a converted file stands; one at a time is in memory."""
+        text = _read(file)
+        found: dict[str, tuple[dict[str, Any], str]] = {}
+        spans = self._converted.setdefault(file, {})
+        try:
+            for query_id, value, start, end in fields(text):
+                if not _is_converted(value):
+                    found = {}
+                    break
+                found[query_id] = {"query": value.get("query")}, value["answer"]["method"]
+                spans[query_id] = start, end
+        except ValueError:
+            _object_in(text, file)
+            raise
+        if not found:
+            _object_in(text, file)
+            raise BadInput(
+                f"{file}: neither an answer file (it lacks answer_generation, or its name is "
+                f"not <query id>_<method>.json) nor converted answers."
+            )
+        for query_id in sorted(found, key=_natural):
+            about, method = found[query_id]
+            self.method = self.method or method
+            self._add(file, file.stem, query_id, about)
 
     def _add(self, file: Path, name: str, query_id: str, about: dict[str, Any]) -> None:
         if not isinstance(about.get("query"), str):
@@ -193,11 +217,51 @@ def read_object(path: Path) -> dict[str, Any]:
     Raises:
         BadInput: it cannot be read, is cut off, or is none; names it.
     """
+    return _object_in(_read(path), path)
+
+
+def fields(text: str) -> Iterator[tuple[str, Any, int, int]]:
+    """Read the fields of a JSON object one by one: name, value, and where the value stands.
+
+    Args:
+        text: the object.
+
+    Raises:
+        ValueError: it is no JSON object.
+    """
+    read = json.JSONDecoder().raw_decode
+    at, before = _passed(text, 0, "{"), ""
+    while text[at : at + 1] != "}":
+        name, end = read(text, _passed(text, at, before))
+        start = _passed(text, end, ":")
+        value, end = read(text, start)
+        yield str(name), value, start, end
+        at, before = _passed(text, end, ""), ","
+    if text[at + 1 :].strip():
+        raise ValueError("more after the object")
+
+
+def _passed(text: str, at: int, mark: str) -> int:
+    """Give the place behind a mark and the blanks around it."""
+    found = re.compile(rf"[ \t\r\n]*{re.escape(mark)}[ \t\r\n]*").match(text, at)
+    if found is None:
+        raise ValueError(f"{mark!r} is missing at character {at}")
+    return found.end()
+
+
+def _read(path: Path) -> str:
     try:
-        content = json.loads(path.read_bytes())
+        return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror}). Is this a run?") from error
-    except ValueError as error:
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}: not JSON ({error}). Is it cut off?") from error
+
+
+def _object_in(text: str, path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path}: not JSON ({error}). Is it cut off?") from error
     if not isinstance(content, dict):
         raise BadInput(f"{path}: not a JSON object.")
