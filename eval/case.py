@@ -5,11 +5,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from eval.conversion import Converted, convert, restore
+from eval.fields import fields
 from sandbox.errors import BadInput
 from sandbox.instruction import Instruction, read_instructions
 from sandbox.names import folder_name
@@ -96,10 +96,8 @@ class Cases:
         return len(self._files)
 
     def __iter__(self) -> Iterator[Case]:
-        for file, group in groupby(self._files.values(), key=lambda found: found[1]):
-            text = _read(file)
-            for instruction, _ in group:
-                yield self._case(instruction, file, text)
+        for instruction, file in self._files.values():
+            yield self._case(instruction, file)
 
     def read(self, instruction: str) -> Case:
         """Read one case by its instruction's id.
@@ -108,11 +106,11 @@ class Cases:
             BadInput: the answer is of another version.
         """
         found, file = self._files[instruction]
-        return self._case(found, file, _read(file))
+        return self._case(found, file)
 
-    def _case(self, instruction: Instruction, file: Path, text: str) -> Case:
+    def _case(self, instruction: Instruction, file: Path) -> Case:
         if file not in self._converted:
-            content = _object_in(text, file)
+            content = read_object(file)
             if "answer_generation" not in content:
                 raise BadInput(
                     f"{file}: no answer file: it lacks answer_generation (the answer to "
@@ -122,8 +120,10 @@ class Cases:
             return Case(instruction, named[2] if named else self.method, content, file)
         start, end = self._converted[file][str(instruction.query_id)]
         try:
-            converted: Converted = json.loads(text[start:end])
-        except ValueError as error:
+            with file.open("rb") as answers:
+                answers.seek(start)
+                converted: Converted = json.loads(answers.read(end - start))
+        except (OSError, ValueError) as error:
             raise BadInput(f"{file}: it was changed while it was judged. Judge again.") from error
         return Case(instruction, converted["answer"]["method"], restore(converted), file, converted)
 
@@ -169,21 +169,19 @@ class Cases:
 
     def _find_converted(self, file: Path) -> None:
         """Note where each answer of a converted file stands; one at a time is in memory."""
-        text = _read(file)
         found: dict[str, tuple[dict[str, Any], str]] = {}
         spans = self._converted.setdefault(file, {})
         try:
-            for query_id, value, start, end in fields(text):
+            for query_id, value, start, end in fields(file):
                 if not _is_converted(value):
                     found = {}
                     break
                 found[query_id] = {"query": value.get("query")}, value["answer"]["method"]
                 spans[query_id] = start, end
-        except ValueError:
-            _object_in(text, file)
+        except (OSError, ValueError, RecursionError):
+            read_object(file)
             raise
         if not found:
-            _object_in(text, file)
             raise BadInput(
                 f"{file}: neither an answer file (it lacks answer_generation, or its name is "
                 f"not <query id>_<method>.json) nor converted answers."
@@ -217,50 +215,10 @@ def read_object(path: Path) -> dict[str, Any]:
     Raises:
         BadInput: it cannot be read, is cut off, or is none; names it.
     """
-    return _object_in(_read(path), path)
-
-
-def fields(text: str) -> Iterator[tuple[str, Any, int, int]]:
-    """Read the fields of a JSON object one by one: name, value, and where the value stands.
-
-    Args:
-        text: the object.
-
-    Raises:
-        ValueError: it is no JSON object.
-    """
-    read = json.JSONDecoder().raw_decode
-    at, before = _passed(text, 0, "{"), ""
-    while text[at : at + 1] != "}":
-        name, end = read(text, _passed(text, at, before))
-        start = _passed(text, end, ":")
-        value, end = read(text, start)
-        yield str(name), value, start, end
-        at, before = _passed(text, end, ""), ","
-    if text[at + 1 :].strip():
-        raise ValueError("more after the object")
-
-
-def _passed(text: str, at: int, mark: str) -> int:
-    """Give the place behind a mark and the blanks around it."""
-    found = re.compile(rf"[ \t\r\n]*{re.escape(mark)}[ \t\r\n]*").match(text, at)
-    if found is None:
-        raise ValueError(f"{mark!r} is missing at character {at}")
-    return found.end()
-
-
-def _read(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        content = json.loads(path.read_bytes())
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror}). Is this a run?") from error
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path}: not JSON ({error}). Is it cut off?") from error
-
-
-def _object_in(text: str, path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{path}: not JSON ({error}). Is it cut off?") from error
     if not isinstance(content, dict):
