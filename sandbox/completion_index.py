@@ -95,13 +95,19 @@ class CompletionIndex:
             self.refresh()
         return None
 
-    def models(self, instruction: str | None = None) -> list[str]:
-        """Name the models that answered, for an instruction or at all, sorted."""
-        where = "" if instruction is None else " where instruction = ?"
-        values = [] if instruction is None else [_raw(instruction)]
+    def models(self, instruction: str | None = None, below: str = "") -> set[str]:
+        """Name the models that answered.
+
+        Args:
+            instruction: for this instruction; None for all.
+            below: for instructions whose ids begin so.
+        """
+        where, values = "substr(instruction, 1, ?) = ?", [len(_raw(below)), _raw(below)]
+        if instruction is not None:
+            where, values = "instruction = ?", [_raw(instruction)]
         with self._lock:
-            rows = self._execute("select distinct model from completions" + where, *values)
-            return sorted(model.decode("utf-8", "surrogatepass") for (model,) in rows)
+            rows = self._execute(f"select distinct model from completions where {where}", *values)
+            return {model.decode("utf-8", "surrogatepass") for (model,) in rows}
 
     def note(self, path: Path, start: int, length: int, record: RecordedCompletion) -> None:
         """Note a line that was just put at the end of a file."""

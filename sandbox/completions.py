@@ -36,19 +36,17 @@ class CompletionTape:
     @property
     def models(self) -> list[str]:
         """Names of the models whose answers are on the tape, sorted."""
-        return self._models_of(None)
+        return self.models_below("")
 
     def models_of(self, instruction: str) -> list[str]:
         """Names of the models that answered for an instruction, sorted."""
-        return self._models_of(instruction)
+        indexes = (self._index, *self._also)
+        return sorted({name for index in indexes for name in index.models(instruction)})
 
     def models_below(self, beginning: str) -> list[str]:
         """Names of the models that answered for ids with that beginning, sorted."""
-        return sorted(
-            name
-            for name, seen in self._models.items()
-            if any(instruction.startswith(beginning) for instruction in seen)
-        )
+        indexes = (self._index, *self._also)
+        return sorted({name for index in indexes for name in index.models(below=beginning)})
 
     def find(self, model: str, request: CompletionRequest) -> Completion | None:
         """Look an answer up by the request's key, then by instruction and order."""
@@ -113,10 +111,6 @@ class CompletionTape:
         """Keep other processes from writing while this one does."""
         self._folder.mkdir(parents=True, exist_ok=True)
         return FileLock(self._folder / ".lock")
-
-    def _models_of(self, instruction: str | None) -> list[str]:
-        indexes = (self._index, *self._also)
-        return sorted({name for index in indexes for name in index.models(instruction)})
 
     def _path(self, model: str) -> Path:
         return self._folder / f"{folder_name(model)}.jsonl"

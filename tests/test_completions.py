@@ -45,6 +45,7 @@ def test_the_index_can_be_deleted_and_is_made_again(folder: Path) -> None:
     tape = CompletionTape(folder)
     assert [said(tape, number) for number in (0, 19, 20)] == ["0!", "19!", None]
     assert (tape.models, tape.models_of("s/1"), tape.models_of("s/2")) == ([MODEL], [MODEL], [])
+    assert (tape.models_below("s/"), tape.models_below("t/")) == ([MODEL], [])
     assert (folder / FILE).exists()
     assert file.read_bytes() == before
 
