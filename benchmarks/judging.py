@@ -129,10 +129,11 @@ def steps_in_words(node: dict[str, Any]) -> Iterator[str]:
 
 def measure_here(way: str, folder: Path) -> dict[str, Any]:
     """Time one way in this process, whose peak of memory is its own."""
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     counts = judge_all(folder) if way == "toolreplay" else loop_all(folder, "saving" in way)
     return {
         "seconds": time.perf_counter() - started,
+        "cpu_seconds": time.process_time() - cpu,
         "megabytes": peak_memory(),
         "counts": counts,
     }
@@ -174,7 +175,15 @@ def main() -> None:
                 rows.append({"answers": 765 * times, "input": megabytes, "way": way, **row})
         assert len({json.dumps(row["counts"], sort_keys=True) for row in rows[-2:]}) == 1
     table = Table(title=f"Judging converted answers from recorded verdicts, {VOTES} votes each")
-    for heading in ("Answers", "Input, MiB", "", "Seconds", "Answers/s", "Peak memory, MiB"):
+    for heading in (
+        "Answers",
+        "Input, MiB",
+        "",
+        "Seconds",
+        "CPU seconds",
+        "Answers/s",
+        "Peak memory, MiB",
+    ):
         table.add_column(heading, justify="right")
     for row in rows:
         table.add_row(
@@ -182,6 +191,7 @@ def main() -> None:
             f"{row['input']:.1f}",
             row["way"],
             f"{row['seconds']:.2f}",
+            f"{row['cpu_seconds']:.2f}",
             f"{row['answers'] / row['seconds']:,.0f}",
             f"{row['megabytes']:.0f}",
         )

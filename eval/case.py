@@ -5,11 +5,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from eval.conversion import Converted, convert, restore
+from eval.fields import fields
 from sandbox.errors import BadInput
 from sandbox.instruction import Instruction, read_instructions
 from sandbox.names import folder_name
@@ -79,6 +79,7 @@ class Cases:
         self.model = self.path.stem
         self.method = ""
         self._files: dict[str, tuple[Instruction, Path]] = {}
+        self._converted: dict[Path, dict[str, tuple[int, int]]] = {}
         if self.is_run:
             self._find_run()
         elif self.path.exists():
@@ -95,11 +96,8 @@ class Cases:
         return len(self._files)
 
     def __iter__(self) -> Iterator[Case]:
-        for _, group in groupby(self._files.values(), key=lambda found: found[1]):
-            members = list(group)
-            content = read_object(members[0][1])
-            for instruction, file in members:
-                yield self._case(instruction, file, content)
+        for instruction, file in self._files.values():
+            yield self._case(instruction, file)
 
     def read(self, instruction: str) -> Case:
         """Read one case by its instruction's id.
@@ -108,18 +106,25 @@ class Cases:
             BadInput: the answer is of another version.
         """
         found, file = self._files[instruction]
-        return self._case(found, file, read_object(file))
+        return self._case(found, file)
 
-    def _case(self, instruction: Instruction, file: Path, content: dict[str, Any]) -> Case:
-        if "answer_generation" in content:
+    def _case(self, instruction: Instruction, file: Path) -> Case:
+        if file not in self._converted:
+            content = read_object(file)
+            if "answer_generation" not in content:
+                raise BadInput(
+                    f"{file}: no answer file: it lacks answer_generation (the answer to "
+                    f"{instruction.id})."
+                )
             named = _ANSWER_FILE.fullmatch(file.name)
             return Case(instruction, named[2] if named else self.method, content, file)
-        if str(instruction.query_id) not in content:
-            raise BadInput(
-                f"{file}: no answer file: it lacks answer_generation (the answer to "
-                f"{instruction.id})."
-            )
-        converted: Converted = content[str(instruction.query_id)]
+        start, end = self._converted[file][str(instruction.query_id)]
+        try:
+            with file.open("rb") as answers:
+                answers.seek(start)
+                converted: Converted = json.loads(answers.read(end - start))
+        except (OSError, ValueError) as error:
+            raise BadInput(f"{file}: it was changed while it was judged. Judge again.") from error
         return Case(instruction, converted["answer"]["method"], restore(converted), file, converted)
 
     def _find_run(self) -> None:
@@ -149,25 +154,42 @@ class Cases:
         files = [f for f in files if f != asked and f.parent != self.path / "verdicts"]
         for file in sorted(files, key=lambda f: (f.parent, _natural(f.name))):
             named = _ANSWER_FILE.fullmatch(file.name)
-            content = read_object(file)
+            content = read_object(file) if named else {}
             if named and "answer_generation" in content:
                 self.method = self.method or named[2]
                 self._add(file, file.parent.name, named[1], content["answer_generation"])
-            elif content and all(_is_converted(value) for value in content.values()):
-                for query_id in sorted(content, key=_natural):
-                    self.method = self.method or content[query_id]["answer"]["method"]
-                    self._add(file, file.stem, query_id, content[query_id])
             else:
-                raise BadInput(
-                    f"{file}: neither an answer file (it lacks answer_generation, or its name is "
-                    f"not <query id>_<method>.json) nor converted answers."
-                )
+                self._find_converted(file)
         for instruction in known:
             if instruction.id not in self._files:
                 raise BadInput(f"{self.path}: 0 answers to instruction {instruction.id}, not one.")
             self._files[instruction.id] = instruction, self._files[instruction.id][1]
         if not self._files:
             raise BadInput(f"{self.path}: no answers here: neither a run nor a folder of answers.")
+
+    def _find_converted(self, file: Path) -> None:
+        """Note where each answer of a converted file stands; one at a time is in memory."""
+        found: dict[str, tuple[dict[str, Any], str]] = {}
+        spans = self._converted.setdefault(file, {})
+        try:
+            for query_id, value, start, end in fields(file):
+                if not _is_converted(value):
+                    found = {}
+                    break
+                found[query_id] = {"query": value.get("query")}, value["answer"]["method"]
+                spans[query_id] = start, end
+        except (OSError, ValueError, RecursionError):
+            read_object(file)
+            raise
+        if not found:
+            raise BadInput(
+                f"{file}: neither an answer file (it lacks answer_generation, or its name is "
+                f"not <query id>_<method>.json) nor converted answers."
+            )
+        for query_id in sorted(found, key=_natural):
+            about, method = found[query_id]
+            self.method = self.method or method
+            self._add(file, file.stem, query_id, about)
 
     def _add(self, file: Path, name: str, query_id: str, about: dict[str, Any]) -> None:
         if not isinstance(about.get("query"), str):
@@ -197,7 +219,7 @@ def read_object(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_bytes())
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror}). Is this a run?") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path}: not JSON ({error}). Is it cut off?") from error
     if not isinstance(content, dict):
         raise BadInput(f"{path}: not a JSON object.")

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -13,7 +13,7 @@ from eval.judge import Judge, Poll
 from eval.labels import Labels, SolvableRate, solvable_rate
 from eval.statistics import Agreement, Rate, agreement
 from eval.verdict import Verdict, judge
-from sandbox.cassette import write_whole
+from sandbox.cassette import write_lines_whole
 from sandbox.errors import BadInput
 from sandbox.names import folder_name
 from sandbox.response import Provenance, StatusCode
@@ -369,12 +369,24 @@ def _labels_of(cases: Cases, labels: Labels) -> dict[str, str | None]:
 
 
 def _write_verdicts(into: Path, evaluation: Evaluation) -> None:
-    rows: dict[str, list[dict[str, Any]]] = {}
+    sets: dict[str, list[JudgedCase]] = {}
     for judged in evaluation.judged.values():
-        rows.setdefault(judged.set_name, []).append(_row(judged))
-    for name, content in rows.items():
-        text = json.dumps(content, ensure_ascii=False, indent=1)
-        write_whole(into / "verdicts" / f"{folder_name(name)}.json", text + "\n")
+        sets.setdefault(judged.set_name, []).append(judged)
+    for name, members in sets.items():
+        file = into / "verdicts" / f"{folder_name(name)}.json"
+        write_lines_whole(file, _listed(_row(judged) for judged in members))
+
+
+def _listed(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
+    """Write a JSON list piece by piece."""
+    before = "[\n"
+    for row in rows:
+        text = json.dumps([row], ensure_ascii=False, indent=1)
+        yield (before + text.removeprefix("[\n").removesuffix("\n]")).encode(
+            "utf-8", "surrogatepass"
+        )
+        before = ",\n"
+    yield b"\n]\n"
 
 
 def _row(judged: JudgedCase) -> dict[str, Any]:

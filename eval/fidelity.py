@@ -118,17 +118,13 @@ class Fidelity:
         }
 
 
-def trials(
-    world: World, simulator: Simulator, keep_twins: bool = False, sample: int = 0, seed: int = 0
-) -> list[Trial]:
+def trials(world: World, simulator: Simulator, keep_twins: bool = False) -> list[Trial]:
     """List the calls to leave out: each recorded call once, if its answer is whole.
 
     Args:
         world: the world.
         simulator: gathers what is recorded beside each call.
         keep_twins: keep recordings with an equal answer.
-        sample: take so many at random; 0 takes all.
-        seed: seeds the choice.
     """
     found = []
     for tool, api in world.catalogue.apis():
@@ -143,10 +139,33 @@ def trials(
             if held_out.key not in seen and held_out.answer.whole:
                 found.append(_trial(held_out, question, recordings, keep_twins))
             seen.add(held_out.key)
-    if sample and sample < len(found):
-        chosen = sorted(random.Random(seed).sample(range(len(found)), sample))
-        return [found[place] for place in chosen]
     return found
+
+
+def sampled(found: Sequence[Trial], size: int, seed: int, per: Grouping | None) -> list[Trial]:
+    """Take trials at random, and leave them in their order.
+
+    Args:
+        found: all trials.
+        size: how many to take.
+        seed: seeds the choice.
+        per: take so many of each category, or of each tool; None takes so many in all. What is
+            taken of one group does not depend on the others.
+    """
+    groups: dict[str, list[int]] = {}
+    for place, trial in enumerate(found):
+        groups.setdefault(group_of(trial, per) if per else "", []).append(place)
+    chosen: list[int] = []
+    for name, places in groups.items():
+        draw = random.Random(f"{seed} {name}" if per else seed)
+        chosen += draw.sample(places, min(size, len(places)))
+    return [found[place] for place in sorted(chosen)]
+
+
+def group_of(trial: Trial, grouping: Grouping) -> str:
+    """Name the group that a trial belongs to."""
+    tool = trial.question.tool
+    return tool.category if grouping == "category" else tool.name
 
 
 def measure(tried: Sequence[Trial], name: str, way: Way, workers: int = 1) -> Iterator[Result]:
@@ -181,9 +200,7 @@ def report(results: Sequence[Result], grouping: Grouping = "category") -> list[F
     """Give the figures per group and way; last those over calls with neighbours, and over all."""
     groups: dict[tuple[str, str], list[Result]] = {}
     for result in results:
-        tool = result.trial.question.tool
-        group = tool.category if grouping == "category" else tool.name
-        groups.setdefault((group, result.way), []).append(result)
+        groups.setdefault((group_of(result.trial, grouping), result.way), []).append(result)
     for result in results:
         if result.trial.question.answered:
             groups.setdefault((WITH_NEIGHBOURS, result.way), []).append(result)

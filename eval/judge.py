@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 from eval.case import Case
@@ -39,7 +40,7 @@ VOTE_TEMPERATURE = 0.7
 _OBJECT = re.compile(r"\{.*\}", re.DOTALL)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Vote:
     """One answer of a judge.
 
@@ -69,7 +70,7 @@ class Poll:
 
     votes: tuple[Vote, ...]
 
-    @property
+    @cached_property
     def label(self) -> str | None:
         """The label with the most votes; `unsure` on a tie; None where no vote counts."""
         ranked = Counter(vote.label for vote in self.votes if not vote.fault).most_common(2)

@@ -18,7 +18,7 @@ _LIST = re.compile(r"\[([^\[\]]*)\]")
 _THOUSANDS = re.compile("(?<=\\d)[,\u00a0\u202f'](?=\\d{3}(?!\\d))")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What is said of one answer.
 

@@ -1,8 +1,9 @@
 """What of an HTTP exchange is stored: no secrets, nothing of the moment, text where it is text."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from sandbox.secrets import Redactor
+from sandbox.secrets import REDACTED, SECRET_HEADERS, Redactor, is_secret_name
 
 KEPT_REQUEST_HEADERS = ("accept", "content-type", "x-rapidapi-host")
 """Request headers that are stored."""
@@ -14,23 +15,27 @@ TRANSIENT_STATUSES = (429, 500, 502, 503, 504)
 """HTTP statuses that may be gone the next time: retried, and never pinned as the answer."""
 
 
-def stored_request(request: Any, url: str, redactor: Redactor) -> dict[str, Any]:
+def stored_request(
+    request: Any, url: str, redactor: Redactor, header_names: Iterable[str] = ()
+) -> dict[str, Any]:
     """Give a request as it is stored.
 
     Args:
         request: vcrpy's request.
         url: the URL to store it under.
         redactor: takes secrets out.
+        header_names: headers that carry arguments of the call; they are stored too.
     """
+    kept = {*KEPT_REQUEST_HEADERS, *(name.lower() for name in header_names)}
     body = redactor.body(request.body)
     return {
         "method": request.method,
         "uri": redactor.url(url),
         "body": as_text(body) if body else None,
         "headers": {
-            name.lower(): [redactor.text(_one(value))]
+            name.lower(): [REDACTED if _is_secret(name) else redactor.text(_one(value))]
             for name, value in sorted(request.headers.items())
-            if name.lower() in KEPT_REQUEST_HEADERS
+            if name.lower() in kept
         },
     }
 
@@ -62,6 +67,10 @@ def as_text(body: bytes | str | None) -> bytes | str:
         return body.decode("utf-8") if isinstance(body, bytes) else body or ""
     except UnicodeDecodeError:
         return body or ""
+
+
+def _is_secret(header: str) -> bool:
+    return header.lower() in SECRET_HEADERS or is_secret_name(header)
 
 
 def _all(values: Any) -> list[Any]:

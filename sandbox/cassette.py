@@ -20,7 +20,7 @@ from sandbox.errors import CorruptTape
 from sandbox.names import folder_name, standardise
 from sandbox.response import ERROR_TEXTS, ApiResponse, Provenance, StatusCode, status_of_http
 
-_line = json.JSONEncoder(ensure_ascii=False).encode
+_line = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
 _CODES = frozenset(int(code) for code in StatusCode)
 
 OBSERVATION_PROTOCOL = "observation"
@@ -207,10 +207,15 @@ def write_whole(path: Path, text: str) -> None:
 
 def write_bytes_whole(path: Path, content: bytes) -> None:
     """Put bytes into a file so that a reader sees the old file or the new one, never a part."""
+    write_lines_whole(path, [content])
+
+
+def write_lines_whole(path: Path, lines: Iterable[bytes]) -> None:
+    """Put lines into a file so that a reader sees the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     with unfinished.open("wb") as file:
-        file.write(content)
+        file.writelines(lines)
         file.flush()
         os.fsync(file.fileno())
     unfinished.replace(path)

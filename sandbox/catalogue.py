@@ -78,7 +78,9 @@ class Catalogue:
         if found is None:
             return call_key(call, None)
         tool, api = found
-        return call_key(ApiCall(tool.category, tool.name, api.name, call.arguments), api)
+        if (call.category, call.tool, call.api) != (tool.category, tool.name, api.name):
+            call = ApiCall(tool.category, tool.name, api.name, call.arguments)
+        return call_key(call, api)
 
     @classmethod
     def from_api_list(cls, api_list: Iterable[dict[str, Any]]) -> "Catalogue":

@@ -49,8 +49,9 @@ class Interception:
         if found is None:
             return None
         route, arguments = found
-        body = _body_arguments(request, route.api.request_body)
-        return ApiCall(route.tool.category, route.tool.name, route.api.name, {**arguments, **body})
+        arguments |= _header_arguments(request, route.api.header_names)
+        arguments |= _body_arguments(request, route.api.request_body)
+        return ApiCall(route.tool.category, route.tool.name, route.api.name, arguments)
 
     def is_recorded(self, call: ApiCall) -> bool:
         """Tell whether a call is to be answered from the tape."""
@@ -82,7 +83,8 @@ class Interception:
         redactor = Redactor([*self._secrets, *secret_values(call.arguments)])
         stored = stored_response(decode_response(response), redactor)
         clean = ApiCall(call.category, call.tool, call.api, redactor.value(call.arguments))
-        asked = stored_request(request, request.uri, redactor)
+        names = self._world.document(call)[1].header_names
+        asked = stored_request(request, request.uri, redactor, names)
         transient = stored["status"]["code"] in TRANSIENT_STATUSES
         self._world.tape.put(Recording(clean, asked, stored, transient=transient))
 
@@ -142,6 +144,14 @@ def intercepting(
             )
         )
         yield interception
+
+
+def _header_arguments(request: Any, names: list[str]) -> dict[str, Any]:
+    given = {str(name).lower(): value for name, value in request.headers.items()}
+    values = {name: given[name.lower()] for name in names if name.lower() in given}
+    return {
+        n: v.decode("utf-8", "replace") if isinstance(v, bytes) else v for n, v in values.items()
+    }
 
 
 def _body_arguments(request: Any, kind: str | None) -> dict[str, Any]:

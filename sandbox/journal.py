@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
+from threading import Lock
 
 from filelock import FileLock, Timeout
 
@@ -44,6 +45,7 @@ class Journal:
     def __init__(self, world: Path) -> None:
         self.path = world / RECORDED / "journal.jsonl"
         self._open: FileIO | None = None
+        self._lock = Lock()
 
     def read(self) -> list[Recording]:
         """Read what is not filed yet; a last line without its end was never acknowledged.
@@ -57,13 +59,14 @@ class Journal:
         return [self._recording(number, line) for number, line in enumerate(lines, start=1)]
 
     def append(self, recording: Recording) -> None:
-        """Write a recording down; it outlives the process when this returns."""
-        if self._open is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._open = FileIO(self.path, "a")
+        """Write a recording down; it outlives the process when this returns. Safe for threads."""
         line = memoryview(recording.to_line().encode("utf-8", "surrogatepass") + b"\n")
-        while line:
-            line = line[self._open.write(line) :]
+        with self._lock:
+            if self._open is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._open = FileIO(self.path, "a")
+            while line:
+                line = line[self._open.write(line) :]
 
     def mend(self) -> None:
         """Cut off a last line that was not finished, so that lines can be appended again."""

@@ -37,6 +37,7 @@ class _Capture(threading.local):
     """What vcrpy saw of the call that this thread is making."""
 
     documented_url: str | None = None
+    header_names: list[str] = field(default_factory=list)
     redactor: Redactor = field(default_factory=Redactor)
     request: dict[str, Any] = field(default_factory=dict)
     response: dict[str, Any] = field(default_factory=dict)
@@ -71,6 +72,7 @@ class LiveClient:
 
     def __init__(self, policy: LivePolicy) -> None:
         self._policy = policy
+        self._redactor = Redactor([policy.key])
         self._capture = _Capture()
         self._lock = threading.Lock()
         self._limiters: dict[str, Limiter] = {}
@@ -114,10 +116,12 @@ class LiveClient:
         self._check(request.url.host)
         self._wait_for_turn(request.url.host)
         capture = self._capture
-        capture.redactor = Redactor([self._policy.key, *secret_values(call.arguments)])
+        secrets = secret_values(call.arguments)
+        capture.redactor = Redactor([self._policy.key, *secrets]) if secrets else self._redactor
         clean = capture.redactor.value(call.arguments)
         stored = ApiCall(tool.category, tool.name, api.name, clean)
         capture.documented_url = str(request.url)
+        capture.header_names = api.header_names
         capture.request, capture.response = {}, {}
         try:
             self._send(tool, request)
@@ -172,11 +176,11 @@ class LiveClient:
         via = self._policy.via
         if via:
             url = via.rstrip("/") + request.url.raw_path.decode("ascii")
-            kept = {n: v for n, v in request.headers.items() if n == "content-type"}
-            outgoing = httpx.Request(request.method, url, headers=kept, content=request.read())
+            content = request.read()
+            outgoing = httpx.Request(request.method, url, headers=_own(request), content=content)
         else:
             outgoing = request
-        outgoing.headers["accept"] = "application/json"
+        outgoing.headers.setdefault("accept", "application/json")
         outgoing.headers["x-rapidapi-host"] = tool.host or request.url.host
         if self._policy.key:
             outgoing.headers["x-rapidapi-key"] = self._policy.key
@@ -211,15 +215,30 @@ class LiveClient:
         if capture.documented_url is None:
             return
         if not capture.request:
-            capture.request = stored_request(request, capture.documented_url, capture.redactor)
+            capture.request = stored_request(
+                request, capture.documented_url, capture.redactor, capture.header_names
+            )
         if any(name.lower() == "content-encoding" for name in response["headers"]):
             response = decode_response(response)
         capture.response = stored_response(response, capture.redactor)
 
 
 def _redirected(request: httpx.Request, status: int, target: httpx.URL) -> httpx.Request:
-    """Make the request that a redirect asks for: 307 and 308 keep the method and the body."""
+    """Make the request that a redirect asks for: 307 and 308 keep the method and the body.
+
+    Headers that the call gave go to its own host only.
+    """
+    own = _own(request) if target.host == request.url.host else {}
     if status in (307, 308) or request.method in ("GET", "HEAD"):
-        kept = {n: v for n, v in request.headers.items() if n == "content-type"}
+        kept = {**own, **{n: v for n, v in request.headers.items() if n == "content-type"}}
         return httpx.Request(request.method, target, headers=kept, content=request.read())
-    return httpx.Request("GET", target)
+    return httpx.Request("GET", target, headers={n: v for n, v in own.items() if n not in _OF_BODY})
+
+
+_OF_BODY = ("content-type", "content-length", "transfer-encoding")
+
+
+def _own(request: httpx.Request) -> dict[str, str]:
+    """Give the headers that a request was made with, without those that follow from it."""
+    derived = ("host", *_OF_BODY[1:])
+    return {n: v for n, v in request.headers.items() if n not in derived}

@@ -34,6 +34,7 @@ def standardise(name: str) -> str:
     return f"get_{words}" if words[:1].isdigit() else words
 
 
+@lru_cache(maxsize=65_536)
 def identifier(name: str) -> str:
     """Standardise a name and keep it clear of the reserved ones (`id` becomes `is_id`)."""
     standard = standardise(name)

@@ -1,8 +1,9 @@
 """Models that answer from the tape: with a client behind it that fills it, or alone."""
 
 from sandbox.chat import ChatModel, Completion, CompletionRequest
-from sandbox.completions import CompletionTape, RecordedCompletion
+from sandbox.completions import CompletionTape
 from sandbox.errors import BadInput, UnrecordedCompletion
+from sandbox.recorded_completion import RecordedCompletion
 
 
 class RecordingModel:

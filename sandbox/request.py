@@ -18,8 +18,8 @@ def build_request(tool: Tool, api: Api, call: ApiCall) -> httpx.Request:
     Arguments go to where the URL names them (`{name}` in path or query, `:name` in the path), else
     into the body where the document has a `request_body` (`json` or `form`), else into the query
     string. With a body, those still go into the query string that the URL's own query has a field
-    of (`?lang=en`), or whose parameter says `"in": "query"`. An argument that the document does
-    not know travels as it is called.
+    of (`?lang=en`), or whose parameter says `"in": "query"`. A parameter that says `"in": "header"`
+    is sent as a header. An argument that the document does not know travels as it is called.
 
     Args:
         tool: the tool's document.
@@ -28,7 +28,7 @@ def build_request(tool: Tool, api: Api, call: ApiCall) -> httpx.Request:
 
     Raises:
         BadInput: the document has no URL, or one that is no http(s) URL, or the arguments are no
-            object.
+            object, or one cannot be sent as the header that it is.
     """
     if isinstance(call.arguments, str):
         raise BadInput(f"{call}: the arguments are no JSON object: there is nothing to send.")
@@ -44,15 +44,24 @@ def build_request(tool: Tool, api: Api, call: ApiCall) -> httpx.Request:
         if placeholder.search(url):
             url = quote(_text(values.pop(name)), safe="").join(placeholder.split(url))
     method = (api.method or "GET").upper()
+    headers = [_header(call, n, values.pop(n)) for n in api.header_names if n in values]
     in_query = _in_query(api, url) if api.request_body else set(values)
     query = {name: _text(values[name]) for name in sorted(values.keys() & in_query)}
     body = {name: value for name, value in values.items() if name not in in_query}
     target = _with_query(url, query)
     if api.request_body == "json":
-        return httpx.Request(method, target, json=body)
+        return httpx.Request(method, target, headers=headers, json=body)
     if api.request_body == "form":
-        return httpx.Request(method, target, data={n: _text(v) for n, v in body.items()})
-    return httpx.Request(method, target)
+        fields = {n: _text(v) for n, v in body.items()}
+        return httpx.Request(method, target, headers=headers, data=fields)
+    return httpx.Request(method, target, headers=headers)
+
+
+def _header(call: ApiCall, name: str, value: Any) -> tuple[bytes, bytes]:
+    text = _text(value).strip()
+    if not text.isprintable():
+        raise BadInput(f"{call}: {name} is sent as a header, which is one line of text.")
+    return name.encode(), text.encode()
 
 
 def _in_query(api: Api, url: str) -> set[str]:

@@ -6,8 +6,9 @@ with one key answers calls that carry another.
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote
 
 from sandbox.names import standardise
 
@@ -57,6 +58,10 @@ _MARKS = ("sk-", "msh", "AKIA", "hf_", "eyJ", "earer", "ghp_", "gho_", "ghu_", "
 _SHORTEST = 19
 """Characters of the shortest key of these shapes."""
 
+_BASIC_AUTH = re.compile(r"^([^/?#]*//)[^/?#]*@")
+_FIELD = re.compile(r"([?&#])([^=&#]+)=[^&#]*")
+"""A field of a URL's query, or of its fragment, where a sign-in puts its token."""
+
 
 def secret_values(arguments: dict[str, Any] | str) -> list[str]:
     """Give the values of arguments whose names say that they are secret."""
@@ -65,6 +70,7 @@ def secret_values(arguments: dict[str, Any] | str) -> list[str]:
     return [str(value) for name, value in arguments.items() if is_secret_name(name)]
 
 
+@lru_cache(maxsize=65_536)
 def is_secret_name(name: str) -> bool:
     """Tell whether a value of that name is a secret."""
     return standardise(name) in SECRET_NAMES
@@ -105,14 +111,8 @@ class Redactor:
         return value
 
     def url(self, url: str) -> str:
-        """Take basic auth and secret query fields out of a URL."""
-        scheme, place, path, query, fragment = urlsplit(url)
-        fields = [
-            f"{name}={REDACTED}" if is_secret_name(unquote(name)) else f"{name}{equals}{value}"
-            for name, equals, value in (field.partition("=") for field in query.split("&"))
-        ]
-        bare = urlunsplit((scheme, place.rpartition("@")[2], path, "&".join(fields), fragment))
-        return self.text(bare)
+        """Take basic auth, and secret fields of query and fragment, out of a URL."""
+        return self.text(_FIELD.sub(_field, _BASIC_AUTH.sub(r"\1", url)))
 
     def body(self, body: bytes | str | None) -> bytes | str | None:
         """Take secrets out of an HTTP body; one that is no UTF-8 text is left as it is."""
@@ -122,3 +122,7 @@ class Redactor:
             except UnicodeDecodeError:
                 return body
         return self.text(body) if body is not None else None
+
+
+def _field(found: re.Match[str]) -> str:
+    return f"{found[1]}{found[2]}={REDACTED}" if is_secret_name(unquote(found[2])) else found[0]

@@ -136,20 +136,15 @@ class Tape:
 
     def _record(self, key: str, now: Recording, recorded: list[Recording]) -> Outcome:
         if now.transient:
-            self._journal_add(now)
+            self._journal.append(now)
             return self._result("transient", now, "live")
         drift = drift_between(recorded[-1], now) if recorded else None
         if drift is None or drift.changed:
-            self._journal_add(now)
-        with self._lock:
-            self._fresh[key] = now
+            self._journal.append(now)
+        self._fresh[key] = now
         if drift is None:
             return self._result("recorded", now, "live")
         return self._result("changed" if drift.changed else "unchanged", now, "live", drift)
-
-    def _journal_add(self, recording: Recording) -> None:
-        with self._lock:
-            self._journal.append(recording)
 
     def _result(
         self,

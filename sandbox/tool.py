@@ -75,10 +75,19 @@ class Api(Document):
         """Required parameters, then optional ones."""
         return self.required_parameters + self.optional_parameters
 
+    @property
+    def header_names(self) -> list[str]:
+        """Names of the parameters that are sent as headers."""
+        return [p.name for p in self.parameters if p.location == "header"]
+
     def parameter(self, name: str) -> Parameter | None:
         """Find a parameter by any spelling that standardises to the same name."""
         wanted = identifier(name)
-        return next((p for p in self.parameters if identifier(p.name) == wanted), None)
+        for parameters in (self.required_parameters, self.optional_parameters):
+            for parameter in parameters:
+                if identifier(parameter.name) == wanted:
+                    return parameter
+        return None
 
 
 class Tool(Document):

@@ -10,7 +10,7 @@ import pytest
 from sandbox.call import ApiCall
 from sandbox.cassette import Recording, cassette_path, write_cassette
 from sandbox.chat import Completion
-from sandbox.completions import RecordedCompletion
+from sandbox.recorded_completion import RecordedCompletion
 from sandbox.world import World, create_world
 
 pytest_plugins = ["pytester"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sandbox.chat import Completion
-from sandbox.completions import RecordedCompletion
+from sandbox.recorded_completion import RecordedCompletion
 from sandbox.world import World
 from solver.compression import TOKEN_LIMIT, Compressor, count_tokens, cut_tokens, keep
 from solver.method import Method

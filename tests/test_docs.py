@@ -50,7 +50,9 @@ def test_the_commands_of_a_page_run(page: Path, tmp_path: Path) -> None:
         (tmp_path / "shared" / "toolbench").symlink_to(TOOLBENCH)
     here = tmp_path / "main"
     for part in ("cassettes", "examples"):
-        shutil.copytree(ROOT / part, here / part, ignore=shutil.ignore_patterns("world.db*"))
+        shutil.copytree(
+            ROOT / part, here / part, ignore=shutil.ignore_patterns("world.db*", "completions.db*")
+        )
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-c", script],

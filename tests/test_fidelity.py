@@ -1,19 +1,22 @@
 """Fidelity: recorded calls are left out one at a time, and nothing gives their answers away."""
 
 import json
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from eval.bootstrap import bootstrap_mean
-from eval.fidelity import OVERALL, measure, report, trials
+from eval.fidelity import OVERALL, group_of, measure, report, sampled, trials
 from eval.likeness import compare, keys
 from eval.peers_way import PeersWay
 from sandbox.chat import Completion, CompletionRequest
 from sandbox.errors import BadInput
 from sandbox.simulator import Question, RecordingsEngine, Reply, Simulator
 from sandbox.simulator.answer import Answer, answer_of, read_literal
+from sandbox.tool import Tool
 from sandbox.world import World
 from tests.api_server import api_server
 from tests.conftest import DEMO, http_recording, make_world
@@ -138,6 +141,28 @@ def test_the_peers_way_shows_the_first_examples_and_reads_json(small: World) -> 
     assert PeersWay(Says("a", "b", "c")).answer(trial.question) is None
 
 
+def test_a_sample_takes_as_many_of_each_group(small: World) -> None:
+    [first, *_] = trials(small, Simulator(small, RecordingsEngine()))
+    tools = [
+        Tool(name=f"tool {n}", category=category) for n, category in enumerate(["A", "A", "B", "C"])
+    ]
+    found = [
+        replace(first, question=replace(first.question, tool=tool))
+        for tool in tools * 3 + tools[2:]
+    ]
+
+    def groups(size: int, per: Any, among: list[Any] = found) -> list[str]:
+        return [group_of(trial, per or "tool") for trial in sampled(among, size, 7, per)]
+
+    assert Counter(groups(4, "category")) == {"A": 4, "B": 4, "C": 4}
+    assert Counter(groups(2, "tool")) == dict.fromkeys((tool.name for tool in tools), 2)
+    assert len(groups(5, None)) == 5
+    of_a = [trial for trial in found if group_of(trial, "category") == "A"]
+    drawn = [trial for trial in sampled(found, 3, 7, "category") if trial in of_a]
+    assert sampled(of_a, 3, 7, "category") == drawn
+    assert sampled(found, 99, 7, None) == found
+
+
 def test_a_stopped_measure_goes_on_and_a_finished_one_needs_no_server(
     small: World, tmp_path: Path
 ) -> None:
@@ -180,5 +205,7 @@ def test_the_command_shows_tables_and_names_what_is_wrong(small: World, tmp_path
     assert told[-1]["calls"] == 2
     wrong = toolreplay("fidelity", small.path, "--engine", "magic")
     assert (wrong.returncode, "No engine 'magic'" in wrong.stderr) == (2, True)
+    alone = toolreplay("fidelity", small.path, "--per", "tool")
+    assert (alone.returncode, "give --sample N" in alone.stderr) == (2, True)
     with pytest.raises(BadInput, match="need a model"):
         measured(small, FidelityRun(["model"], None, None, tmp_path), "replay")

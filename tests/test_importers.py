@@ -390,6 +390,8 @@ PETS: dict[str, Any] = {
                 "summary": "One pet.",
                 "parameters": [
                     {"name": "X-Trace", "in": "header", "schema": {"type": "string"}},
+                    {"name": "Accept", "in": "header", "schema": {"type": "string"}},
+                    {"name": "session", "in": "cookie", "schema": {"type": "string"}},
                     {
                         "name": "fields",
                         "in": "query",
@@ -497,11 +499,15 @@ def test_openapi_becomes_documents(tmp_path: Path, suffix: str) -> None:
     assert get.url == "https://eu.pets.example/v2/pets/{id}"
     assert [(p.name, p.type, p.default) for p in get.required_parameters] == [("id", "NUMBER", 7)]
     assert [(p.name, p.type, p.default) for p in get.optional_parameters] == [
+        ("X-Trace", "STRING", ""),
         ("fields", "ARRAY", ""),
         ("size", "STRING", "m"),
     ]
-    assert "One of: s, m." in (get.optional_parameters[1].description or "")
-    assert "header parameter X-Trace" in (get.description or "")
+    assert [p.location for p in get.optional_parameters] == ["header", None, None]
+    assert "One of: s, m." in (get.optional_parameters[2].description or "")
+    told = get.description or ""
+    assert "header parameter Accept, cookie parameter session" in told
+    assert "X-Trace" not in told
     assert get.status_code == 200
     properties = get.response_schema["properties"]
     assert properties["name"] == {"type": "string", "description": "What it is called."}
@@ -528,10 +534,21 @@ def test_recordings_find_the_operations_of_an_imported_description(
     (tmp_path / "pets.json").write_text(json.dumps(description))
     world = tmp_path / "world"
     import_openapi(tmp_path / "pets.json", world)
-    tape(tmp_path / "c.yaml", [("GET", f"{server.url}/pets/12?size=s", {})], with_httpx)
+    traced = {"headers": {"x-trace": "a1"}}
+    tape(
+        tmp_path / "c.yaml",
+        [
+            ("GET", f"{server.url}/pets/12?size=s", {}),
+            ("GET", f"{server.url}/pets/13", traced),
+        ],
+        with_httpx,
+    )
     imported = import_vcr(tmp_path / "c.yaml", world)
-    assert (imported.apis, imported.recordings) == (0, 1)
+    assert (imported.apis, imported.recordings) == (0, 2)
     assert ask(world, "Pet Store", "getPet", id=12, size="s") == {"ok": "/pets/12", "size": "s"}
+    assert ask(world, "Pet Store", "getPet", id=13, x_trace="a1") == {"ok": "/pets/13"}
+    with pytest.raises(UnrecordedCall):
+        ask(world, "Pet Store", "getPet", id=13)
 
 
 def test_names_that_standardise_alike_are_kept_apart(tmp_path: Path) -> None:

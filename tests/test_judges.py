@@ -167,11 +167,27 @@ def test_replay_asks_nobody(run: Path, server: ModelServer) -> None:
         pytest.raises(UnrecordedCompletion, match=r"not asked for vote 2 .* s/0"),
     ):
         evaluate(run, judges)
-    with (
-        pytest.raises(BadInput, match="recorded:NAME"),
-        opened_judges(["llama:some.gguf"], run, "replay", 1),
-    ):
-        pass
+    for name, told in (("gpt-4", "recorded:NAME"), ("llama:some.gguf", "No verdicts of some are")):
+        with pytest.raises(BadInput, match=told), opened_judges([name], run, "replay", 1):
+            pass
+
+
+def test_a_local_judge_replays_under_its_name_without_its_file(run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("llama_cpp", reason="needs the extra 'local'")
+    from tests.tiny_gguf import write_model
+
+    (tmp_path / "models").mkdir()
+    file = write_model(tmp_path / "models" / "tiny judge.gguf", trained=4096)
+    name = f"llama:{file}@plain"
+    with opened_judges([name], run, "live", 2) as judges:
+        evaluation = evaluate(run, judges)
+    written = (run / "verdicts" / "s.json").read_bytes()
+    file.unlink()
+    with opened_judges([name], run, "replay", 2) as judges:
+        again = evaluate(run, judges)
+    assert again.to_json() == evaluation.to_json()
+    assert (run / "verdicts" / "s.json").read_bytes() == written
+    assert [figures.judge for figures in again.settings[-1].judged] == ["tiny judge@plain"]
 
 
 def test_refresh_asks_again_and_live_does_not(run: Path, server: ModelServer) -> None:

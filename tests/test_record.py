@@ -17,7 +17,7 @@ from rich.console import Console
 from sandbox.call import ApiCall, call_line
 from sandbox.cassette import cassette_path, read_cassette
 from sandbox.drift import by_api
-from sandbox.errors import BadInput, NetworkRefused
+from sandbox.errors import BadInput, NetworkRefused, UnrecordedCall
 from sandbox.live import LiveClient
 from sandbox.network import network_shut
 from sandbox.policy import LivePolicy
@@ -91,6 +91,19 @@ SHOP = {
             "request_body": "json",
             "method": "POST",
             "required_parameters": [{"name": "api_key"}, {"name": "auth_token"}],
+        },
+        {
+            "name": "Price",
+            "url": "https://shop.example/prices/{id}",
+            "method": "POST",
+            "request_body": "json",
+            "required_parameters": [{"name": "id", "type": "NUMBER"}],
+            "optional_parameters": [
+                {"name": "X-Currency", "type": "STRING", "in": "header"},
+                {"name": "X-Depth", "type": "NUMBER", "in": "header"},
+                {"name": "X-Api-Key", "type": "STRING", "in": "header"},
+                {"name": "lot", "type": "NUMBER"},
+            ],
         },
         {"name": "Nowhere", "method": "GET"},
     ],
@@ -178,11 +191,64 @@ def test_arguments_go_where_the_document_says(
     assert (request.method, str(request.url), request.read().decode()) == (method, url, body)
 
 
+def price(**arguments: object) -> ApiCall:
+    return ApiCall("Commerce", "Shop", "Price", {"id": 1, **arguments})
+
+
+def test_header_parameters_are_sent_kept_and_told_apart(shop: World, server: ApiServer) -> None:
+    calls = [price(x_currency="EUR", x_depth=2, lot=5), price(x_currency="SEK"), price()]
+    record(shop, server, calls)
+    assert [(h.get("x-currency"), h.get("x-depth"), b) for _, _, h, b in server.requests] == [
+        ("EUR", "2", '{"lot":5}'),
+        ("SEK", None, "{}"),
+        (None, None, "{}"),
+    ]
+    stored = [r.request["headers"] for r in read_cassette(shop_cassette(shop))]
+    assert [h.get("x-currency") for h in stored] == [["EUR"], ["SEK"], None]
+    with World(shop.path).intercept() as seen:
+        url = "https://shop.example/prices/1"
+        for headers, body in (
+            ({"X-CURRENCY": "EUR", "X-Depth": "2"}, {"lot": 5}),
+            ({"x-currency": "SEK"}, {}),
+        ):
+            assert httpx.post(url, headers=headers, json=body).status_code == 200
+        with pytest.raises(UnrecordedCall):
+            httpx.post(url, headers={"x-currency": "NOK"}, json={})
+    assert seen.counts == {"recorded": 2, "refused": 1}
+
+
+def test_a_key_in_a_header_parameter_is_sent_and_never_stored(
+    shop: World, server: ApiServer
+) -> None:
+    record(shop, server, [price(x_api_key="hunter22-hunter22")])
+    assert server.requests[0][2]["x-api-key"] == "hunter22-hunter22"
+    text = shop_cassette(shop).read_text()
+    assert "hunter22" not in text
+    [recording] = read_cassette(shop_cassette(shop))
+    assert recording.request["headers"]["x-api-key"] == ["REDACTED"]
+    assert World(shop.path).call(price(x_api_key="another-key")).body == {"ok": "/prices/1"}
+
+
+def test_headers_of_a_call_follow_a_redirect_within_its_host_only(
+    shop: World, server: ApiServer
+) -> None:
+    server.answers["/prices/1"] = (307, "https://shop.example/prices/2")
+    server.answers["/prices/2"] = (307, "https://other.example/prices/3")
+    hosts = frozenset({"shop.example", "other.example"})
+    record(shop, server, [price(x_currency="EUR")], hosts=hosts)
+    assert [(path, h.get("x-currency")) for _, path, h, _ in server.requests] == [
+        ("/prices/1", "EUR"),
+        ("/prices/2", "EUR"),
+        ("/prices/3", None),
+    ]
+
+
 def test_what_cannot_be_sent_is_told(shop: World, server: ApiServer) -> None:
     for bad, problem in (
         (ApiCall("", "Shop", "Nowhere", {}), r"no http\(s\) URL"),
         (ApiCall("", "Shop", "Item", "{broken"), "no JSON object"),
         (ApiCall("", "Shop", "Basket", {}), "no document"),
+        (price(x_currency="EUR\r\nx-evil: 1"), "X-Currency is sent as a header"),
     ):
         with pytest.raises(BadInput, match=problem):
             record(shop, server, [bad])

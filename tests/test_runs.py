@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from sandbox.chat import Completion
-from sandbox.completions import CompletionTape, RecordedCompletion
+from sandbox.completions import CompletionTape
 from sandbox.errors import BadInput, CorruptTape, ModelFailed
+from sandbox.recorded_completion import RecordedCompletion
 from sandbox.world import World
 from solver.method import Method
 from solver.run import Settings

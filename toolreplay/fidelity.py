@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from eval.fidelity import Result, Way, measure, trials
+from eval.fidelity import Grouping, Result, Way, measure, sampled, trials
 from eval.peers_way import PeersWay
 from sandbox.chat import ChatModel
 from sandbox.completions import CompletionTape
@@ -31,6 +31,7 @@ class FidelityRun:
         out: the directory that keeps the model's answers.
         keep_twins: keep recordings of the same API with an equal answer.
         sample: calls to take at random; 0 for all.
+        per: take as many of each category or tool; None takes as many in all.
         seed: seeds that choice.
     """
 
@@ -41,6 +42,7 @@ class FidelityRun:
     keep_twins: bool = False
     sample: int = 0
     seed: int = 0
+    per: Grouping | None = None
 
 
 def measured(
@@ -76,7 +78,9 @@ def measured(
     with answering(world, "replay", model_hosts=hosts):
         try:
             gatherer = Simulator(world, RecordingsEngine())
-            tried = trials(world, gatherer, run.keep_twins, run.sample, run.seed)
+            tried = trials(world, gatherer, run.keep_twins)
+            if run.sample:
+                tried = sampled(tried, run.sample, run.seed, run.per)
             for name in run.engines:
                 for result in measure(tried, name, _way(name, world, chat), workers):
                     results.append(result)

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from eval.judge import Judge, ModelJudge, RuleJudge
 from sandbox.completions import CompletionTape
 from sandbox.errors import BadInput
+from sandbox.llama.files import name_on_tape
 from sandbox.network import network_shut
 from sandbox.recorded_model import RecordedModel
 from toolreplay.models import open_model
@@ -78,13 +79,16 @@ def _open(
     if name == "rule":
         return RuleJudge(), []
     kind, _, rest = name.partition(":")
-    if kind == "recorded" or (mode == "replay" and kind == "openai" and rest):
+    if kind == "recorded":
         return ModelJudge(_recorded(tape, rest or None), votes), []
     if mode == "replay":
-        raise BadInput(
-            f"In replay a judge is one that was recorded: recorded:NAME, or openai:NAME, not "
-            f"{name!r}. On the tape: {', '.join(tape.models) or 'none'}. To ask it: --mode live."
-        )
+        if kind not in ("openai", "llama") or not rest:
+            raise BadInput(
+                f"No judge {name!r}: take rule, recorded:NAME, openai:NAME or llama:FILE. On the "
+                f"tape: {', '.join(tape.models) or 'none'}."
+            )
+        recorded = rest if kind == "openai" else name_on_tape(rest)
+        return ModelJudge(_recorded(tape, recorded), votes), []
     model, hosts = open_model(name, tape, base_url)
     return ModelJudge(model, votes), hosts
 

@@ -314,8 +314,10 @@ class _IntoShards(_Filing):
 
     def __init__(self, world: World, imported: Imported) -> None:
         super().__init__(world, imported)
+        self._begun: set[tuple[str, str]] = set()
         for call in world.store.apis():
             self.keyed_now(call)
+            self._begun.add((standardise(call.tool), standardise(call.api)))
         world.store.forget_sources()
         self._lines: list[str] = []
         self._size = 0
@@ -327,7 +329,8 @@ class _IntoShards(_Filing):
             call = recording.call
             groups.setdefault((standardise(call.tool), standardise(call.api)), []).append(recording)
         for name, group in groups.items():
-            there = list(self.world.store.of_api(*name))
+            there = list(self.world.store.of_api(*name)) if name in self._begun else []
+            self._begun.add(name)
             entries = [(r, r.to_line()) for r in _lacking(there, group, self.imported)]
             self.index(entries)
             self._lines += (line for _, line in entries)
@@ -366,9 +369,9 @@ def _lacking(
 ) -> list[Recording]:
     """Give the recordings that are not there yet, one for one, and count both kinds."""
     left = Counter(_fingerprint(recording) for recording in there)
-    new = []
-    for recording in coming:
-        fingerprint = _fingerprint(recording) if there else ""
+    new = [] if there else coming
+    for recording in coming if there else ():
+        fingerprint = _fingerprint(recording)
         if left[fingerprint]:
             left[fingerprint] -= 1
         else:

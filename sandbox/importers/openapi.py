@@ -40,6 +40,8 @@ _TYPES = {
 }
 _JSON = re.compile(r"application/(?:[\w.+-]+\+)?json\b")
 _FORM = "application/x-www-form-urlencoded"
+_SENDERS_HEADERS = ("accept", "authorization", "content-type", "x-rapidapi-host", "x-rapidapi-key")
+"""Headers that are no arguments: OpenAPI takes three out, and the other two come with the key."""
 
 Json = dict[str, Any]
 
@@ -164,7 +166,8 @@ class Description:
             else:
                 (required if is_required else optional).append(parameter)
         for parameter in [*required, *optional] if kind else []:
-            if parameter.name in taken and f"{{{parameter.name}}}" not in path:
+            in_path = f"{{{parameter.name}}}" in path or parameter.location == "header"
+            if parameter.name in taken and not in_path:
                 parameter.location = "query"
         texts = [str(operation.get(part) or "") for part in ("summary", "description")]
         url = self._server(item, operation).rstrip("/") + "/" + path.lstrip("/")
@@ -191,11 +194,17 @@ class Description:
         required: list[Parameter] = []
         optional: list[Parameter] = []
         for (name, where), parameter in given.items():
-            if where not in ("path", "query"):
+            if where not in ("path", "query", "header"):
                 left_out.append(f"{where} parameter {name}")
                 continue
+            if where == "header" and not _is_argument(name, given):
+                left_out.append(f"header parameter {name}")
+                continue
             needed = parameter.get("required") is True or where == "path"
-            (required if needed else optional).append(self._parameter(name, parameter))
+            made = self._parameter(name, parameter)
+            if where == "header":
+                made.location = "header"
+            (required if needed else optional).append(made)
         return required, optional
 
     def _parameter(self, name: str, given: Json) -> Parameter:
@@ -319,6 +328,12 @@ class _Expansion:
         return {
             str(name): self.expand(part, open_references, depth + 1) for name, part in value.items()
         }
+
+
+def _is_argument(header: str, given: dict[tuple[str, str], Json]) -> bool:
+    """Tell a header that a caller chooses from those that the sender sets, and from namesakes."""
+    namesake = any((header, where) in given for where in ("path", "query"))
+    return header.lower() not in _SENDERS_HEADERS and not namesake
 
 
 def _kept(schema: Any) -> Json:

@@ -32,8 +32,8 @@ _NOT_JSON_IN_PYTHON = re.compile(r'["\\]|true|false|null|NaN|Infinity')
 """What Python writes in another way than JSON, or does not know."""
 
 _redactor = Redactor()
-_ascii = json.JSONEncoder().encode
-_readable = json.JSONEncoder(ensure_ascii=False).encode
+_ascii = json.JSONEncoder(check_circular=False).encode
+_readable = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
 
 Arguments = dict[str, Any] | str
 

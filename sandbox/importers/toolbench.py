@@ -19,12 +19,13 @@ from sandbox.call import ApiCall, read_arguments
 from sandbox.cassette import Recording, cassette_path, write_cassette, write_whole
 from sandbox.catalogue import Catalogue, tool_of_entry
 from sandbox.chat import Completion
-from sandbox.completions import RecordedCompletion, write_completions
+from sandbox.completions import write_completions
 from sandbox.errors import BadInput
 from sandbox.importers.intake import Imported, known_documents, take_in
 from sandbox.importers.tool_directory import ToolDirectory
 from sandbox.instruction import Instruction
 from sandbox.names import folder_name, standardise
+from sandbox.recorded_completion import RecordedCompletion
 from sandbox.response import StatusCode
 from sandbox.tool import Tool
 from sandbox.world import World

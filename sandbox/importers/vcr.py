@@ -138,12 +138,14 @@ class Exchange:
     Attributes:
         request: vcrpy's request.
         response: vcrpy's response.
+        headers: all headers of the request.
         body_arguments: what the request's body says.
         body_kind: how it says it; None without a body.
     """
 
     request: Json
     response: Json
+    headers: Json
     body_arguments: Json
     body_kind: BodyKind | None
 
@@ -156,10 +158,19 @@ class Exchange:
 
     def recording(self, route: Route, url_arguments: Json) -> Recording:
         """Make the recording of the API that a route leads to."""
-        given = Redactor().value(self.arguments(url_arguments))
+        asked = {
+            n: self.headers[n.lower()] for n in route.api.header_names if n.lower() in self.headers
+        }
+        in_headers = {name: ", ".join(values) for name, values in asked.items()}
+        given = Redactor().value({**self.arguments(url_arguments), **in_headers})
         arguments = {name: _documented(name, value, route.api) for name, value in given.items()}
         in_path = Redactor(url_arguments[n] for n in route.names if is_secret_name(n))
-        request = {**self.request, "uri": in_path.text(self.request["uri"])}
+        headers = {n.lower(): values for n, values in asked.items() if given[n] != REDACTED}
+        request = {
+            **self.request,
+            "uri": in_path.text(self.request["uri"]),
+            "headers": {**self.request["headers"], **headers},
+        }
         call = ApiCall(route.tool.category, route.tool.name, route.api.name, arguments)
         return Recording(call, request, self.response)
 
@@ -359,7 +370,8 @@ def _exchange(request: _Request, response: Json, redactor: Redactor) -> Exchange
         "body": body or None,
         "headers": headers,
     }
-    return Exchange(stored, response, clean, kind)
+    everything = _headers(request.headers, request.headers, redactor)
+    return Exchange(stored, response, everything, clean, kind)
 
 
 def _body_arguments(body: bytes | str, content_type: str) -> tuple[Json, BodyKind | None]:

@@ -75,11 +75,30 @@ class ModelSpec:
         Raises:
             BadInput: no such file, or it is known but was not pulled; says how to.
         """
-        files, _, layout = text.partition("@")
-        if Path(text).is_file():
-            files, layout = text, ""
-        model, _, adapter = (files, "", "") if Path(files).is_file() else files.partition("+")
+        model, adapter, layout = _parts(text)
         return cls(find(model), _existing(Path(adapter)) if adapter else None, layout or None)
+
+
+def _parts(text: str) -> tuple[str, str, str]:
+    """Take a model's name apart: file, adapter and layout."""
+    files, _, layout = text.partition("@")
+    if Path(text).is_file():
+        files, layout = text, ""
+    model, _, adapter = (files, "", "") if Path(files).is_file() else files.partition("+")
+    return model, adapter, layout
+
+
+def model_name(path: Path, adapter: Path | None, layout: str | None) -> str:
+    """Name a model as tapes do: by its files' stems, without a path."""
+    name = path.stem if adapter is None else f"{path.stem}+{adapter.stem}"
+    return name if layout is None else f"{name}@{layout}"
+
+
+def name_on_tape(text: str) -> str:
+    """Say what a model that the command line names is called on tapes; it need not be here."""
+    model, adapter, layout = _parts(text)
+    path = OFFERS[model].path if model in OFFERS else Path(model)
+    return model_name(path, Path(adapter) if adapter else None, layout or None)
 
 
 def find(name: str) -> Path:

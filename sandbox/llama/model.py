@@ -18,6 +18,7 @@ from sandbox.chat import (
 )
 from sandbox.errors import BadInput
 from sandbox.llama.context import Context, Work, lane_bytes
+from sandbox.llama.files import model_name
 from sandbox.llama.grammar import arguments_grammar, schema_grammar
 from sandbox.llama.layout import CallFormat, layout_for
 from sandbox.llama.weights import Weights
@@ -253,12 +254,6 @@ class LlamaModel:
                 if len(self._free) == len(self._contexts):
                     self._busy_seconds += perf_counter() - self._busy_since
                 self._changed.notify()
-
-
-def model_name(path: Path, adapter: Path | None, layout: str | None) -> str:
-    """Name a model as tapes do: by its files' stems, without a path."""
-    name = path.stem if adapter is None else f"{path.stem}+{adapter.stem}"
-    return name if layout is None else f"{name}@{layout}"
 
 
 def _to(tell: Part | None, part: str) -> Heard | None:

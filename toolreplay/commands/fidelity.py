@@ -1,12 +1,15 @@
 """The command `fidelity`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from toolreplay.commands.options import AsJson, Budget, Host, Key, Via
 from toolreplay.commands.screen import progress_bar, show, show_json
+
+if TYPE_CHECKING:
+    from eval.fidelity import Grouping
 
 
 def fidelity(
@@ -26,6 +29,9 @@ def fidelity(
         bool, typer.Option(help="Keep recordings of the same API with an equal answer.")
     ] = False,
     sample: Annotated[int, typer.Option(min=0, help="Calls to take at random; 0 for all.")] = 0,
+    per: Annotated[
+        str | None, typer.Option(help="Take as many per category or per tool, not in all.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seeds that choice.")] = 0,
     out: Annotated[
         Path, typer.Option(help="Keeps the model's answers, so that a stopped measure goes on.")
@@ -51,6 +57,8 @@ def fidelity(
       toolreplay fidelity cassettes/demo
       toolreplay fidelity cassettes/demo --engine model --engine peers --model openai:NAME \\
           --base-url http://127.0.0.1:8901/v1 --sample 100
+      toolreplay fidelity cassettes/demo --engine model --model llama:gemma-3-270m-q4_k_m \\
+          --sample 5 --per category
       toolreplay fidelity worlds/toolbench --by tool --keep-twins --json
     """
     from eval.fidelity import report
@@ -61,9 +69,19 @@ def fidelity(
     from toolreplay.modes import read_mode
     from toolreplay.tables import fidelity_table, value_table
 
-    if by not in ("category", "tool"):
-        raise BadInput(f"--by {by}: take category or tool.")
-    run = FidelityRun(engine or ["recordings"], model, base_url, out, keep_twins, sample, seed)
+    grouping = _grouping("--by", by)
+    if per is not None and not sample:
+        raise BadInput("--per says how --sample draws: give --sample N too.")
+    run = FidelityRun(
+        engine or ["recordings"],
+        model,
+        base_url,
+        out,
+        keep_twins,
+        sample,
+        seed,
+        None if per is None else _grouping("--per", per),
+    )
     policy = LivePolicy(key=key, via=via, hosts=frozenset(host) if host else None, budget=budget)
     with progress_bar() as progress:
         task = progress.add_task("Leaving out", total=None)
@@ -72,9 +90,18 @@ def fidelity(
             progress.update(task, total=total, advance=1)
 
         results = measured(World(world), run, read_mode(mode), policy, workers, advance)
-    lines = report(results, "tool" if by == "tool" else "category")
+    lines = report(results, grouping)
     if as_json:
         show_json([line.to_json() for line in lines])
         return
     show(fidelity_table(lines))
     show(value_table(lines))
+
+
+def _grouping(option: str, name: str) -> "Grouping":
+    from sandbox.errors import BadInput
+
+    known: dict[str, Grouping] = {"category": "category", "tool": "tool"}
+    if name not in known:
+        raise BadInput(f"{option} {name}: take category or tool.")
+    return known[name]
