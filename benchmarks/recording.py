@@ -141,7 +141,8 @@ def taped(url: str, calls: int, workers: int) -> dict[str, float]:
         path.write_text(json.dumps(document(url)))
         world = create_world(Path(folder), "recording", "made by a benchmark")
         wanted = [ApiCall("Commerce", "Shop", "Item", {"number": n}) for n in range(calls)]
-        with world.recording(LiveClient(LivePolicy(key=KEY))) as tape:
+        policy = LivePolicy(key=KEY, hosts=frozenset({"127.0.0.1"}))
+        with world.recording(LiveClient(policy)) as tape:
             started, cpu = time.perf_counter(), time.process_time()
             for number, outcome in enumerate(tape.run(wanted, workers)):
                 assert outcome.response.body["number"] == number

@@ -125,7 +125,11 @@ class Cases:
                 converted: Converted = json.loads(answers.read(end - start))
         except (OSError, ValueError) as error:
             raise BadInput(f"{file}: it was changed while it was judged. Judge again.") from error
-        return Case(instruction, converted["answer"]["method"], restore(converted), file, converted)
+        try:
+            method, answer = converted["answer"]["method"], restore(converted)
+        except (BadInput, TypeError, KeyError) as error:
+            raise BadInput(f"{file}: the answer to {instruction.id}: {error}.") from error
+        return Case(instruction, method, answer, file, converted)
 
     def _find_run(self) -> None:
         about = read_object(self.path / "run.json")

@@ -157,7 +157,7 @@ _Row = tuple[str, list[str | None], bool | None]
 def _json_rows(path: Path, text: str) -> Iterator[_Row]:
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path}: not JSON ({error}). Is it cut off?") from error
     for query_id, row in content.items():
         if not isinstance(row, dict) or "is_solved" not in row:
@@ -204,7 +204,7 @@ def _rounds(where: str, given: Any) -> list[str | None]:
         return [_status(where, label) for label in (given if isinstance(given, list) else [given])]
     try:
         numbered = {int(number): label for number, label in given.items()}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{where}: rounds are numbered from 0: {sorted(given)}") from error
     rounds: Iterable[int] = range(max(numbered, default=-1) + 1)
     return [_status(where, numbered[n]) if n in numbered else None for n in rounds]

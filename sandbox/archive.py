@@ -149,7 +149,7 @@ class Shards:
                     line = raw.decode("utf-8", "surrogatepass").removesuffix("\n")
                     yield Recording.from_line(line), line
                     number += 1
-        except (ValueError, OSError, EOFError, zlib.error) as error:
+        except (ValueError, OSError, EOFError, zlib.error, RecursionError) as error:
             raise _corrupt(file, number, str(error)) from error
 
     def replaces(self, file: Path) -> bool:

@@ -159,7 +159,7 @@ def _read_call(line: str, place: str) -> ApiCall:
         if not isinstance(given["arguments"], dict | str):
             raise TypeError("arguments is an object")
         return ApiCall(category, tool, api, given["arguments"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadInput(
             f"{place}: no call ({error}). A call is a line like "
             '{"category": "Travel", "tool": "Airports", "api": "By code", "arguments": {}}.'

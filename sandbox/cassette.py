@@ -55,7 +55,7 @@ class Recording:
             return ApiResponse(text, "", self.status_code, provenance, text=text)
         try:
             body = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             body = text
         code = status_of_http(self.response["status"]["code"], text, body)
         return ApiResponse(body, ERROR_TEXTS.get(code, ""), code, provenance)
@@ -108,6 +108,8 @@ class Recording:
         Raises:
             ValueError: it lacks a part; the message says which.
         """
+        if not isinstance(category, str) or not isinstance(tool, str):
+            raise ValueError("category or tool is no text")
         request, response = interaction.get("request"), interaction.get("response")
         if not isinstance(request, dict) or not isinstance(response, dict):
             raise ValueError("request or response is missing")
@@ -117,13 +119,15 @@ class Recording:
         if not isinstance(about["arguments"], dict | str):
             raise ValueError("response.toolreplay.arguments is neither an object nor a text")
         code = about.get("status_code")
-        if code is not None and code not in _CODES:
+        if code is not None and not (isinstance(code, int) and code in _CODES):
             raise ValueError(f"response.toolreplay.status_code {code!r} is none of 0 to 12")
         status, body = response.get("status"), response.get("body")
         if not isinstance(status, dict) or not isinstance(status.get("code"), int):
             raise ValueError("response.status.code is missing")
-        if not isinstance(body, dict):
-            raise ValueError("response.body is missing")
+        if not isinstance(body, dict) or not isinstance(body.get("string", ""), str | bytes):
+            raise ValueError("response.body is missing, or its string is no text")
+        if not isinstance(about.get("instruction", ""), str):
+            raise ValueError("response.toolreplay.instruction is no text")
         return cls(
             ApiCall(category, tool, str(about["api"]), about["arguments"]),
             request,
@@ -169,6 +173,8 @@ def read_cassette(path: Path) -> list[Recording]:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
         raise _corrupt(path, line, getattr(error, "problem", None) or str(error)) from error
+    except (ValueError, RecursionError, TypeError, AttributeError) as error:
+        raise _corrupt(path, 1, str(error)) from error
     if not isinstance(cassette, dict) or not isinstance(cassette.get("interactions"), list):
         raise _corrupt(path, 1, "no list of interactions")
     about = cassette.get("metadata") or {}
@@ -180,8 +186,10 @@ def read_cassette(path: Path) -> list[Recording]:
             if not isinstance(interaction, dict):
                 raise ValueError("the entry is not a mapping")
             place = (str(about["category"]), str(about["tool"]), transient)
-            recordings.append(Recording.from_interaction(interaction, *place))
-        except ValueError as error:
+            recording = Recording.from_interaction(interaction, *place)
+            recording.to_line()
+            recordings.append(recording)
+        except (ValueError, TypeError, RecursionError) as error:
             raise _corrupt(path, _line_of_interaction(text, number), str(error)) from error
     return recordings
 

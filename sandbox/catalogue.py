@@ -53,7 +53,7 @@ class Catalogue:
 
     def hosts(self) -> frozenset[str]:
         """Give the hosts of all documented URLs."""
-        found = (urlsplit(api.url).hostname for _, api in self.apis() if api.url)
+        found = (_host(api.url) for _, api in self.apis() if api.url)
         return frozenset(host for host in found if host)
 
     def find(self, tool: str, api: str, category: str = "") -> tuple[Tool, Api] | None:
@@ -110,6 +110,14 @@ class Catalogue:
             write_tool(path, tool)
 
 
+def _host(url: str) -> str | None:
+    """Give the host of a URL; nothing where it is none."""
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
+
+
 def read_tool(path: Path) -> Tool:
     """Read one tool document, ToolBench's own or ours.
 
@@ -130,14 +138,14 @@ def read_tool(path: Path) -> Tool:
             f"{path}: {field}: {first['msg']}. A tool document needs tool_name and api_list, and "
             f"each API a name."
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path}: not JSON ({error}).") from error
 
 
 def write_tool(path: Path, tool: Tool) -> None:
     """Write one tool document."""
     text = json.dumps(tool.to_json(), ensure_ascii=False, indent=2)
-    path.write_text(text + "\n", encoding="utf-8")
+    path.write_text(text + "\n", encoding="utf-8", errors="surrogatepass")
 
 
 def tool_of_entry(entry: dict[str, Any]) -> Tool:

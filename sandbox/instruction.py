@@ -70,7 +70,7 @@ def read_instructions(path: Path) -> list[Instruction]:
         entries = json.loads(path.read_bytes())
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror}).") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path}: not JSON ({error}).") from error
     if not isinstance(entries, list):
         raise BadInput(f"{path}: a query file is a JSON list of queries; this is none.")

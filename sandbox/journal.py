@@ -55,7 +55,7 @@ class Journal:
         """
         if not self.path.exists():
             return []
-        *lines, _ = self.path.read_text(encoding="utf-8", errors="surrogatepass").split("\n")
+        *lines, _ = self.path.read_bytes().split(b"\n")
         return [self._recording(number, line) for number, line in enumerate(lines, start=1)]
 
     def append(self, recording: Recording) -> None:
@@ -88,10 +88,10 @@ class Journal:
             self._open = None
         self.path.unlink(missing_ok=True)
 
-    def _recording(self, number: int, line: str) -> Recording:
+    def _recording(self, number: int, line: bytes) -> Recording:
         try:
-            return Recording.from_line(line)
-        except ValueError as error:
+            return Recording.from_line(line.decode("utf-8", "surrogatepass"))
+        except (ValueError, RecursionError) as error:
             raise CorruptTape(
                 f"{self.path}, line {number}: {error}. Nothing was changed. Delete the line and "
                 f"record its call again."

@@ -1,27 +1,30 @@
 """Live calls: made through httpx, captured by vcrpy, with retries, limits and an allow-list.
 
 A redirect is followed while it leads to a host that may be called, and the last answer is recorded
-as the call's own; one that leads elsewhere is itself the answer.
+as the call's own; one that leads elsewhere, or from https to http, is itself the answer.
 """
 
 import json
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
+import httpcore
 import httpx
 from httpx_retries import Retry, RetryTransport
 from pyrate_limiter import Duration, Limiter, Rate
 from vcr.cassette import Cassette
-from vcr.filters import decode_response
 from vcr.record_mode import RecordMode
 
 from sandbox.call import ApiCall
 from sandbox.capture import TRANSIENT_STATUSES, stored_request, stored_response
 from sandbox.cassette import Recording
 from sandbox.errors import BadInput, NetworkRefused
+from sandbox.network import public_addresses_alone
 from sandbox.policy import LivePolicy
 from sandbox.request import build_request
 from sandbox.response import ERROR_TEXTS, StatusCode
@@ -30,6 +33,13 @@ from sandbox.tool import Api, Tool
 
 MOST_REDIRECTS = 5
 """Redirects of one call that are followed."""
+
+UNPACKED_AT_ONCE = 1 << 10
+"""Bytes of a compressed body that are unpacked before its size is looked at again."""
+
+
+class _Unusable(httpx.RequestError):
+    """An answer that is too large or cannot be unpacked."""
 
 
 @dataclass
@@ -63,16 +73,67 @@ class _LiveCassette(Cassette):  # type: ignore[misc]
         self._take(request, response)
 
 
+class _BoundedPool:
+    """Connections whose answers end: at a size, and at a time."""
+
+    def __init__(self, pool: httpcore.ConnectionPool, policy: LivePolicy) -> None:
+        self._pool = pool
+        self._policy = policy
+
+    def handle_request(self, request: httpcore.Request) -> httpcore.Response:
+        response = self._pool.handle_request(request)
+        content = _BoundedBody(response.stream, self._policy)
+        return httpcore.Response(
+            response.status,
+            headers=response.headers,
+            content=content,
+            extensions=response.extensions,
+        )
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+class _BoundedBody:
+    """A body on the wire."""
+
+    def __init__(self, stream: Any, policy: LivePolicy) -> None:
+        self._stream = stream
+        self._policy = policy
+
+    def __iter__(self) -> Iterator[bytes]:
+        due = time.monotonic() + self._policy.timeout
+        for part in _bounded(self._stream, self._policy.body):
+            yield part
+            if time.monotonic() > due:
+                raise httpcore.ReadTimeout(f"no end after {self._policy.timeout:g} s")
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+class _Transport(httpx.HTTPTransport):
+    """httpx's transport over a pool whose answers end."""
+
+    def __init__(self, policy: LivePolicy) -> None:
+        super().__init__()
+        self._pool: Any = _BoundedPool(self._pool, policy)
+
+
 class LiveClient:
     """Calls APIs over HTTP; a context manager, safe to use from several threads.
 
     Args:
         policy: how calls are made.
+        documented: hosts that may be called where the policy names none, at public addresses
+            alone; None for any.
     """
 
-    def __init__(self, policy: LivePolicy) -> None:
+    def __init__(self, policy: LivePolicy, documented: frozenset[str] | None = None) -> None:
         self._policy = policy
         self._redactor = Redactor([policy.key])
+        self._hosts = documented if policy.hosts is None else policy.hosts
+        self._bounds = nullcontext if policy.via or policy.hosts else public_addresses_alone
         self._capture = _Capture()
         self._lock = threading.Lock()
         self._limiters: dict[str, Limiter] = {}
@@ -84,7 +145,9 @@ class LiveClient:
             status_forcelist=TRANSIENT_STATUSES,
         )
         self._http = httpx.Client(
-            transport=RetryTransport(retry=retry), timeout=policy.timeout, follow_redirects=False
+            transport=RetryTransport(_Transport(policy), retry),
+            timeout=policy.timeout,
+            follow_redirects=False,
         )
         self._timeout = httpx.Timeout(policy.timeout).as_dict()
         self._cassette = _LiveCassette.use(path="live", record_mode=RecordMode.ALL, take=self._take)
@@ -110,7 +173,7 @@ class LiveClient:
         Raises:
             BadInput: the arguments are no object, the document has no usable URL, or the budget
                 is used up.
-            NetworkRefused: the document's host may not be called.
+            NetworkRefused: the document's host may not be called, or is at no public address.
         """
         request = build_request(tool, api, call)
         self._check(request.url.host)
@@ -124,9 +187,12 @@ class LiveClient:
         capture.header_names = api.header_names
         capture.request, capture.response = {}, {}
         try:
-            self._send(tool, request)
+            with self._bounds():
+                self._send(tool, request)
         except httpx.TimeoutException:
             return self._failed(stored, request, StatusCode.TIMEOUT, 504)
+        except _Unusable as error:
+            return self._failed(stored, request, StatusCode.REQUEST_FAILED, 502, str(error))
         except httpx.HTTPError:
             return self._failed(stored, request, StatusCode.REQUEST_FAILED, 502)
         finally:
@@ -136,23 +202,27 @@ class LiveClient:
 
     def _send(self, tool: Tool, request: httpx.Request) -> None:
         """Send a request, and after it those that redirects ask for."""
-        allowed = self._policy.hosts or {request.url.host}
+        allowed = self._hosts or {request.url.host}
         for _ in range(MOST_REDIRECTS):
-            response = self._http.send(self._outgoing(tool, request))
-            if not response.has_redirect_location:
-                return
-            target = request.url.join(response.headers["location"])
-            if target.host not in allowed:
+            response = self._sent(tool, request)
+            target = _target(request, response)
+            if target is None or target.host not in allowed:
                 return
             self._wait_for_turn(target.host)
             request = _redirected(request, response.status_code, target)
-        self._http.send(self._outgoing(tool, request))
+        self._sent(tool, request)
+
+    def _sent(self, tool: Tool, request: httpx.Request) -> httpx.Response:
+        """Send one request. Its body is what vcrpy saw: httpx does not unpack it once more."""
+        response = self._http.send(self._outgoing(tool, request), stream=True)
+        response.close()
+        return response
 
     def _check(self, host: str) -> None:
-        if self._policy.hosts is not None and host not in self._policy.hosts:
+        if self._hosts is not None and host not in self._hosts:
             raise NetworkRefused(
                 f"{host} is none of the hosts that may be called "
-                f"({', '.join(sorted(self._policy.hosts)) or 'none'}). Allow it with --host."
+                f"({', '.join(sorted(self._hosts)) or 'none'}). Allow it with --host."
             )
         with self._lock:
             if self._policy.budget is not None and self._made >= self._policy.budget:
@@ -188,10 +258,15 @@ class LiveClient:
         return outgoing
 
     def _failed(
-        self, call: ApiCall, request: httpx.Request, code: StatusCode, status: int
+        self,
+        call: ApiCall,
+        request: httpx.Request,
+        code: StatusCode,
+        status: int,
+        why: str = "",
     ) -> Recording:
         """Describe a call that got no answer as ToolBench's server would."""
-        observation = json.dumps({"error": ERROR_TEXTS[code], "response": ""})
+        observation = json.dumps({"error": ERROR_TEXTS[code], "response": why})
         response = {
             "status": {"code": status, "message": code.name.replace("_", " ").title()},
             "headers": {"content-type": ["application/json"]},
@@ -219,8 +294,47 @@ class LiveClient:
                 request, capture.documented_url, capture.redactor, capture.header_names
             )
         if any(name.lower() == "content-encoding" for name in response["headers"]):
-            response = decode_response(response)
+            response = _unpacked(response, self._policy.body)
         capture.response = stored_response(response, capture.redactor)
+
+
+def _target(request: httpx.Request, response: httpx.Response) -> httpx.URL | None:
+    """Give where an answer leads; nothing where it is none that a client should follow."""
+    if not response.has_redirect_location:
+        return None
+    try:
+        target = request.url.join(response.headers["location"])
+    except httpx.InvalidURL:
+        return None
+    falls = request.url.scheme == "https" and target.scheme != "https"
+    return None if falls or target.scheme not in ("http", "https") else target
+
+
+def _bounded(parts: Iterable[bytes], limit: int) -> Iterator[bytes]:
+    """Hand the parts of a body on, as long as it keeps within its limit."""
+    size = 0
+    for part in parts:
+        size += len(part)
+        if size > limit:
+            raise _Unusable(f"The answer has more than {limit:,} bytes.")
+        yield part
+
+
+def _unpacked(response: dict[str, Any], limit: int) -> dict[str, Any]:
+    """Give a response as vcrpy saw it with its body unpacked, a little at a time."""
+    packed: bytes = response["body"]["string"]
+    starts = range(0, len(packed), UNPACKED_AT_ONCE)
+    encodings = [v for n, v in response["headers"].items() if n.lower() == "content-encoding"]
+    coded = httpx.Response(
+        200,
+        headers=[("content-encoding", value) for values in encodings for value in values],
+        content=(packed[at : at + UNPACKED_AT_ONCE] for at in starts),
+    )
+    try:
+        body = b"".join(_bounded(coded.iter_bytes(), limit))
+    except httpx.DecodingError as error:
+        raise _Unusable("The answer's body cannot be unpacked.") from error
+    return {**response, "body": {"string": body}}
 
 
 def _redirected(request: httpx.Request, status: int, target: httpx.URL) -> httpx.Request:

@@ -15,8 +15,10 @@ class LivePolicy:
             `Retry-After` is heeded up to `longest_pause`.
         longest_pause: seconds between two attempts at most.
         rate: calls a second to one host at most; None for no limit.
-        hosts: hosts that may be called; None for those of the documents.
+        hosts: hosts that may be called, wherever they are; None for those of the documents, where
+            they are at public addresses.
         budget: calls to make at most; None for no limit.
+        body: bytes of an answer at most, on the wire and unpacked.
     """
 
     key: str | None = None
@@ -27,3 +29,4 @@ class LivePolicy:
     rate: float | None = None
     hosts: frozenset[str] | None = None
     budget: int | None = None
+    body: int = 32 << 20

@@ -32,13 +32,22 @@ def build_request(tool: Tool, api: Api, call: ApiCall) -> httpx.Request:
     """
     if isinstance(call.arguments, str):
         raise BadInput(f"{call}: the arguments are no JSON object: there is nothing to send.")
-    if not api.url or urlsplit(api.url).scheme not in ("http", "https"):
+    if not api.url or not api.url.lower().startswith(("http://", "https://")):
         raise BadInput(
             f"{tool.name}: {api.name} has no http(s) URL in its document, so it cannot be called. "
             f"Add one under url in tools/."
         )
-    values = {_true_name(api, n): value for n, value in call.arguments.items() if value is not None}
-    url = api.url
+    try:
+        return _request(api, api.url, call.arguments)
+    except (httpx.InvalidURL, ValueError) as error:
+        raise BadInput(
+            f"{tool.name}: {api.name} with these arguments makes no HTTP request of the URL "
+            f"{api.url!r} ({type(error).__name__}). Mend url in tools/, or the arguments."
+        ) from error
+
+
+def _request(api: Api, url: str, arguments: dict[str, Any]) -> httpx.Request:
+    values = {_true_name(api, n): value for n, value in arguments.items() if value is not None}
     for name in list(values):
         placeholder = re.compile(rf"\{{{re.escape(name)}\}}|(?<=/):{re.escape(name)}(?=/|$)")
         if placeholder.search(url):

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from sandbox.tool import Api, Tool
 
@@ -36,7 +36,7 @@ class Route:
     def of(cls, tool: Tool, api: Api) -> "Route":
         """Make the route of an API that has a URL."""
         names: list[str] = []
-        parts = urlsplit(api.url or "")
+        parts = _split(api.url or "")
         path = tuple(_pattern(segment, names, ":") for segment in _segments(parts.path))
         query = tuple(
             (name, _pattern(value, names)) for name, value in parse_qsl(parts.query, True)
@@ -70,7 +70,7 @@ class Routes:
     def __init__(self, apis: Iterable[tuple[Tool, Api]]) -> None:
         self._routes: dict[tuple[str, str, int], list[Route]] = {}
         for tool, api in apis:
-            parts = urlsplit(api.url or "")
+            parts = _split(api.url or "")
             if parts.scheme in ("http", "https"):
                 key = (_host(parts.netloc), (api.method or "GET").upper(), _depth(parts.path))
                 self._routes.setdefault(key, []).append(Route.of(tool, api))
@@ -82,7 +82,7 @@ class Routes:
 
         A query field that comes several times gives a list.
         """
-        parts = urlsplit(url)
+        parts = _split(url)
         segments = [unquote(segment) for segment in _segments(parts.path)]
         query = fields(parts.query)
         key = (_host(parts.netloc), method.upper(), len(segments))
@@ -104,6 +104,14 @@ def fields(query: str) -> dict[str, Any]:
         else:
             found[name] = [found[name], value]
     return found
+
+
+def _split(url: str) -> SplitResult:
+    """Take a URL apart; what is none has no parts, and so no route."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
 
 
 def _host(netloc: str) -> str:

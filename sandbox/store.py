@@ -163,7 +163,7 @@ class Store:
     def _recording(self, row: tuple[int, str | None, str]) -> Recording:
         try:
             return Recording.from_line(row[2])
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self._damaged(f"recordings, row {row[0]}: {error}") from error
 
     def _damaged(self, problem: str) -> CorruptTape:

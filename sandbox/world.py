@@ -317,7 +317,7 @@ def _read_about(path: Path) -> dict[str, Any]:
             f"{path} is no world: it has no world.json. Import one with "
             f"toolreplay world import toolbench PATH --into {path}"
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"{file}: cannot be read ({error}).") from error
     if not isinstance(about, dict) or not isinstance(about.get("format"), int):
         raise BadInput(f"{file}: not a world's description: it lacks a format number.")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from sandbox.call import ApiCall
 from sandbox.cassette import Recording, cassette_path, write_cassette
@@ -14,6 +15,16 @@ from sandbox.recorded_completion import RecordedCompletion
 from sandbox.world import World, create_world
 
 pytest_plugins = ["pytester"]
+
+settings.register_profile(
+    "toolreplay",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "60")),
+    suppress_health_check=list(HealthCheck),
+)
+settings.load_profile("toolreplay")
 
 # Before any test loads OpenMP, as sandbox.llama does for the command line: see there.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")

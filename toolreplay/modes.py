@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from sandbox.errors import BadInput
@@ -67,9 +66,9 @@ def live_client(world: World, policy: LivePolicy) -> "LiveClient":
 
     Args:
         world: the world.
-        policy: how calls are made; the hosts that it names itself count instead.
+        policy: how calls are made; the hosts that it names itself count instead, and may be on
+            this machine or its network.
     """
     from sandbox.live import LiveClient
 
-    hosts = policy.hosts if policy.hosts is not None else world.catalogue.hosts()
-    return LiveClient(replace(policy, hosts=hosts))
+    return LiveClient(policy, world.catalogue.hosts())

@@ -168,6 +168,10 @@ def _page(request: Request) -> tuple[int, int]:
 
 def _number(request: Request, name: str, default: int, least: int, most: int) -> int:
     text = request.query_params.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+    if not (_is_number(text) and least <= int(text) <= most):
         raise Refused(422, f"{name}={text}: take a number from {least} to {most}.")
     return int(text)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 20

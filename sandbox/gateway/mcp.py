@@ -206,6 +206,7 @@ def _kept(
 def _offset(cursor: str | None, count: int) -> int:
     if cursor is None:
         return 0
-    if not (cursor.isascii() and cursor.isdigit() and int(cursor) <= count):
+    digits = cursor.isascii() and cursor.isdigit() and len(cursor) < 20
+    if not digits or int(cursor) > count:
         raise _wrong(f"No page {cursor!r}.")
     return int(cursor)

@@ -183,19 +183,19 @@ class Simulation:
     def _read(self, path: Path) -> dict[Identity, Simulated]:
         """Read a file; a last line without its end was never used. Of two answers the first."""
         raw = path.read_bytes() if path.exists() else b""
-        first, *lines = raw.decode("utf-8", "surrogatepass").split("\n")
+        first, *lines = raw.split(b"\n")
         if not lines:
             return {}
         found: dict[Identity, Simulated] = {}
         number = 1
         try:
             about = json.loads(first)
-            place = (about["category"], about["tool"])
+            place = (str(about["category"]), str(about["tool"]))
             for line in lines[:-1]:
                 number += 1
-                simulated = Simulated.from_line(line, *place)
+                simulated = Simulated.from_line(line.decode("utf-8", "surrogatepass"), *place)
                 found.setdefault((simulated.key, simulated.history), simulated)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise CorruptTape(
                 f"{path}, line {number}: {error}. Nothing was changed. Delete the line (its call "
                 f"is simulated again) or restore the file from version control."
