@@ -7,7 +7,7 @@ EXTRAS := local,train,retrieval,distributed,mcp,inspect,upstream,dev
 # llama.cpp comes as source: what is not used here (vision, tools, examples) is left out.
 export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_TOOLS=OFF
 
-.PHONY: demo test check browser clean
+.PHONY: demo test check audit browser clean
 
 ## The main job on the world that ships with the project; needs the base install alone.
 demo: $(VENV)/base
@@ -17,12 +17,17 @@ demo: $(VENV)/base
 test: $(VENV)/all check
 	$(BIN)/python -m pytest
 
-## Style, types, and the table of who may import whom.
+## Style, types, the table of who may import whom, and what a security linter finds.
 check: $(VENV)/all
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive sandbox solver trainer eval toolreplay
+
+## Known vulnerabilities of what is installed; asks PyPI's database, so it needs the network.
+audit: $(VENV)/all
+	$(BIN)/pip-audit --local --skip-editable
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

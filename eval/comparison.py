@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
-from xml.etree import ElementTree
+from xml.etree import ElementTree  # nosec B405 # writes XML, reads none
 
 from eval.case import Cases
 from eval.evaluation import Evaluation, JudgedCase

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,28 @@ settings.register_profile(
     derandomize=True,
     deadline=None,
     database=None,
-    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "60")),
+    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "40")),
     suppress_health_check=list(HealthCheck),
 )
 settings.load_profile("toolreplay")
+
+_TRIED = pytest.StashKey[int]()
+
+
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Count the examples that hypothesis tried."""
+    said = getattr(item, "hypothesis_statistics", "")
+    tried = sum(int(n) for pair in re.findall(r"(\d+) passing.* (\d+) failing", said) for n in pair)
+    item.config.stash[_TRIED] = item.config.stash.get(_TRIED, 0) + tried
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say how many examples were tried, where there were any."""
+    if tried := config.stash.get(_TRIED, 0):
+        terminalreporter.write_line(f"hypothesis: {tried:,} examples tried")
+
 
 # Before any test loads OpenMP, as sandbox.llama does for the command line: see there.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")

