@@ -205,7 +205,7 @@ class LiveClient:
         allowed = self._hosts or {request.url.host}
         for _ in range(MOST_REDIRECTS):
             response = self._sent(tool, request)
-            target = _target(request, response)
+            target = redirect_target(request, response)
             if target is None or target.host not in allowed:
                 return
             self._wait_for_turn(target.host)
@@ -298,7 +298,7 @@ class LiveClient:
         capture.response = stored_response(response, capture.redactor)
 
 
-def _target(request: httpx.Request, response: httpx.Response) -> httpx.URL | None:
+def redirect_target(request: httpx.Request, response: httpx.Response) -> httpx.URL | None:
     """Give where an answer leads; nothing where it is none that a client should follow."""
     if not response.has_redirect_location:
         return None

@@ -11,11 +11,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from sandbox.call import ApiCall
 from sandbox.cassette import cassette_path, read_cassette
 from sandbox.errors import BadInput, NetworkRefused
+from sandbox.live import redirect_target
 from sandbox.network import is_public
 from sandbox.policy import LivePolicy
 from sandbox.tape import Outcome
@@ -148,6 +150,17 @@ def test_a_redirect_that_leads_astray_is_the_answer(
         outcome = ask(world_at(tmp_path, f"{server.url}/x"), hosts=frozenset({"127.0.0.1"}))
         assert not inner.requests
     assert outcome.recording.response["status"]["code"] in (302, 502)
+
+
+def test_a_redirect_from_https_to_http_is_not_followed() -> None:
+    for asked, location, followed in (
+        ("https://a.example/x", "http://a.example/y", False),
+        ("https://a.example/x", "/y", True),
+        ("http://a.example/x", "https://a.example/y", True),
+        ("http://a.example/x", "ftp://a.example/y", False),
+    ):
+        answer = httpx.Response(302, headers={"location": location})
+        assert bool(redirect_target(httpx.Request("GET", asked), answer)) == followed
 
 
 def test_public_addresses_are_told_from_others() -> None:

@@ -77,13 +77,14 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
+def _yaml(text: str) -> Any:
+    return yaml.load(text, Loader=_Loader)  # nosec B506 # a safe loader
+
+
 def _read(path: Path) -> Json:
     try:
         text = path.read_text(encoding="utf-8-sig")
-        if path.suffix == ".json":
-            document = json.loads(text)
-        else:
-            document = yaml.load(text, Loader=_Loader)  # nosec B506 # a safe loader
+        document = json.loads(text) if path.suffix == ".json" else _yaml(text)
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         problem = " ".join(str(error).split()) or type(error).__name__
         raise BadInput(f"{path}: cannot be read as JSON or YAML ({problem}).") from error

@@ -10,7 +10,10 @@ Key = Annotated[str | None, typer.Option(envvar="RAPIDAPI_KEY", help="Sent as X-
 Via = Annotated[str | None, typer.Option(help="Reach every host at this address (local services).")]
 Host = Annotated[
     list[str] | None,
-    typer.Option(help="Call these hosts alone, not all documented ones; repeat for several."),
+    typer.Option(
+        help="Call these hosts alone, wherever they are, not all documented ones at public "
+        "addresses; repeat for several."
+    ),
 ]
 Budget = Annotated[int | None, typer.Option(min=1, help="Live calls to make at most.")]
 Workers = Annotated[
