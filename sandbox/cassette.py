@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from sandbox.call import ApiCall
+from sandbox.depth import check_depth
 from sandbox.errors import CorruptTape
 from sandbox.names import folder_name, standardise
 from sandbox.response import ERROR_TEXTS, ApiResponse, Provenance, StatusCode, status_of_http
@@ -168,6 +169,7 @@ def read_cassette(path: Path) -> list[Recording]:
     text = path.read_bytes()
     transient = path.parent.parent.name == TRANSIENT
     try:
+        check_depth(text)
         cassette = yaml.load(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)

@@ -307,3 +307,21 @@ def test_documents_cannot_smuggle_a_line_into_a_request(tmp_path: Path, server: 
             made = client.call(tool, tool.api_list[0], ApiCall("C", "T", "A", {}))
         assert made.response["status"]["code"] in (200, 502)
     assert not any("x-evil" in headers for _, _, headers, _ in server.requests)
+
+
+@pytest.mark.parametrize("nested", ["[" * 100_000, '{"a":' * 100_000, "- " * 100_000 + "x"])
+def test_nesting_without_end_does_not_end_the_process(tmp_path: Path, nested: str) -> None:
+    """YAML's C parser would use up the stack; in a process of its own, so that a crash is seen."""
+    world = make_world(tmp_path / "world", [http_recording({"city": "Oslo"}, {})])
+    [cassette] = cassettes(world.path)
+    cassette.write_text(nested)
+    api = tmp_path / "api.yaml"
+    api.write_text("openapi: 3.1.0\npaths:\n  " + nested)
+    for options in (
+        ("world", "stats", world.path),
+        ("world", "import", "openapi", api, "--into", tmp_path / "into"),
+        ("world", "import", "vcr", cassette, "--into", tmp_path / "into"),
+    ):
+        done = toolreplay(*options)
+        assert done.returncode == 2, (options, done.returncode, done.stderr[-300:])
+        assert "Traceback" not in done.stderr

@@ -18,6 +18,7 @@ from referencing import Registry, Resource
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
+from sandbox.depth import check_depth
 from sandbox.errors import BadInput
 from sandbox.importers.intake import Imported, known_documents, take_in
 from sandbox.importers.sketch import IMPORTED_CATEGORY, distinct_name
@@ -78,6 +79,7 @@ _Loader.yaml_implicit_resolvers = {
 
 
 def _yaml(text: str) -> Any:
+    check_depth(text)
     return yaml.load(text, Loader=_Loader)  # nosec B506 # a safe loader
 
 

@@ -26,6 +26,7 @@ from sandbox.call import ApiCall, canonical_arguments
 from sandbox.capture import KEPT_REQUEST_HEADERS, KEPT_RESPONSE_HEADERS
 from sandbox.cassette import Recording
 from sandbox.catalogue import Catalogue
+from sandbox.depth import check_depth
 from sandbox.errors import BadInput, CorruptTape
 from sandbox.importers.intake import Imported, known_documents, take_in
 from sandbox.importers.sketch import IMPORTED_CATEGORY, distinct_name, sketch_parameters
@@ -254,6 +255,7 @@ def _parse(path: Path, content: bytes) -> Any:
             except ValueError:
                 if path.suffix.lower() == ".json":
                     raise
+        check_depth(text)
         return yamlserializer.deserialize(text)
     except yaml.constructor.ConstructorError as error:
         raise CorruptTape(
