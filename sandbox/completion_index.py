@@ -106,7 +106,8 @@ class CompletionIndex:
         if instruction is not None:
             where, values = "instruction = ?", [_raw(instruction)]
         with self._lock:
-            rows = self._execute(f"select distinct model from completions where {where}", *values)
+            query = f"select distinct model from completions where {where}"  # nosec B608 # no data
+            rows = self._execute(query, *values)
             return {model.decode("utf-8", "surrogatepass") for (model,) in rows}
 
     def note(self, path: Path, start: int, length: int, record: RecordedCompletion) -> None:

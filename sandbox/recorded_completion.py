@@ -49,6 +49,9 @@ class RecordedCompletion:
         """
         try:
             record: dict[str, Any] = json.loads(line)
+            texts = (record["model"], record["key"], record["instruction"])
+            if not all(isinstance(t, str) for t in texts) or not isinstance(record["order"], int):
+                raise TypeError("model, key and instruction are texts, order is a number")
             answer = {name: record[name] for name in _FIELDS if name in record}
             return cls(
                 record["model"],
@@ -57,5 +60,5 @@ class RecordedCompletion:
                 record["order"],
                 Completion(**answer),
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"no recorded completion ({error})") from error

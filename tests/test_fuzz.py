@@ -18,12 +18,13 @@ from sandbox.call import ApiCall, read_arguments, read_calls
 from sandbox.cassette import RECORDED
 from sandbox.catalogue import read_tool
 from sandbox.chat import Completion
-from sandbox.completions import CompletionTape, RecordedCompletion
+from sandbox.completions import CompletionTape
 from sandbox.errors import ToolReplayError
 from sandbox.importers.openapi import import_openapi
 from sandbox.importers.stabletoolbench import import_stabletoolbench
 from sandbox.importers.toolbench import import_toolbench
 from sandbox.instruction import read_instructions
+from sandbox.recorded_completion import RecordedCompletion
 from sandbox.request import build_request
 from sandbox.route import Routes
 from sandbox.simulator.simulation import Simulation
