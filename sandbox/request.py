@@ -38,7 +38,7 @@ def build_request(tool: Tool, api: Api, call: ApiCall) -> httpx.Request:
             f"Add one under url in tools/."
         )
     try:
-        return _request(api, api.url, call)
+        return _request(api, api.url, call, call.arguments)
     except (httpx.InvalidURL, ValueError) as error:
         raise BadInput(
             f"{tool.name}: {api.name} with these arguments makes no HTTP request of the URL "
@@ -46,10 +46,8 @@ def build_request(tool: Tool, api: Api, call: ApiCall) -> httpx.Request:
         ) from error
 
 
-def _request(api: Api, url: str, call: ApiCall) -> httpx.Request:
-    values = {
-        _true_name(api, n): value for n, value in dict(call.arguments).items() if value is not None
-    }
+def _request(api: Api, url: str, call: ApiCall, arguments: dict[str, Any]) -> httpx.Request:
+    values = {_true_name(api, n): value for n, value in arguments.items() if value is not None}
     for name in list(values):
         placeholder = re.compile(rf"\{{{re.escape(name)}\}}|(?<=/):{re.escape(name)}(?=/|$)")
         if placeholder.search(url):
