@@ -250,6 +250,7 @@ class LiveClient:
             outgoing = httpx.Request(request.method, url, headers=_own(request), content=content)
         else:
             outgoing = request
+        outgoing.headers.encoding = "utf-8"
         outgoing.headers.setdefault("accept", "application/json")
         outgoing.headers["x-rapidapi-host"] = tool.host or request.url.host
         if self._policy.key:
