@@ -12,11 +12,13 @@ from toolreplay.commands import (
     dataset,
     demo,
     evaluate,
+    evaluate_retriever,
     export,
     fidelity,
     model,
     probe,
     record,
+    retrieve,
     serve,
     simulate,
     solve,
@@ -70,6 +72,8 @@ def toolreplay(
 app.command("demo")(demo.demo)
 app.command("solve")(solve.solve)
 app.command("eval")(evaluate.evaluate)
+app.command("retrieve")(retrieve.retrieve)
+app.command("eval-retriever")(evaluate_retriever.evaluate_retriever)
 app.command("fidelity")(fidelity.fidelity)
 app.command("compare")(compare.compare)
 app.command("dataset")(dataset.dataset)
