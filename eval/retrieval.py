@@ -3,10 +3,10 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from eval.bootstrap import Mean, bootstrap_mean
-from eval.statistics import Difference, paired_bootstrap
 from solver.retriever.bm25 import Bm25, plain_words
 from solver.retriever.collection import Collection, Query
 from solver.retriever.document import toolbench_text
@@ -52,8 +52,8 @@ def reciprocal_rank(ranking: Sequence[int], relevant: Sequence[int]) -> float:
 
 
 METRICS: dict[str, Callable[[Sequence[int], Sequence[int]], float]] = {
-    **{f"NDCG@{cut}": (lambda r, w, cut=cut: ndcg(r, w, cut)) for cut in CUTS},
-    "recall@5": lambda r, w: recall(r, w, 5),
+    **{f"NDCG@{cut}": partial(ndcg, cut=cut) for cut in CUTS},
+    "recall@5": partial(recall, cut=5),
     "MRR": reciprocal_rank,
 }
 """The figures, each from a ranking and what is relevant."""
@@ -67,13 +67,13 @@ class Line:
         way: how was ranked.
         kind: I1, I2, I3, another set's name, or all.
         figures: by their names, from 0 to 1.
-        gain: NDCG@5 less the baseline's, on the same queries.
+        gain: NDCG@5 less the baseline's, on the same queries: from -1 to 1.
     """
 
     way: str
     kind: str
     figures: dict[str, Mean]
-    gain: Difference
+    gain: Mean
 
     def to_json(self) -> dict[str, Any]:
         """Give the figures with their intervals."""
@@ -139,6 +139,6 @@ def measure(
                 )
                 for name, metric in METRICS.items()
             }
-            gain = paired_bootstrap([five[BASELINE][n] for n in rows], [five[way][n] for n in rows])
-            lines.append(Line(way, kind, figures, gain))
+            gains = [(groups[n], five[way][n] - five[BASELINE][n]) for n in rows]
+            lines.append(Line(way, kind, figures, bootstrap_mean(gains)))
     return lines

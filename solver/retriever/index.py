@@ -89,7 +89,7 @@ class Index:
             done += count
             advance(done, len(new))
 
-        made = encoder.encode([d.text for d in new], advance=advanced)
+        made = encoder.encode([d.text for d in new], fast=True, advance=advanced)
         fresh = {d.hash: vector for d, vector in zip(new, made, strict=True)}
         vectors = np.stack([known[d.hash] if d.hash in known else fresh[d.hash] for d in documents])
         return cls(documents, vectors, encoder.hash)

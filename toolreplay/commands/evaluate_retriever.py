@@ -11,6 +11,7 @@ from toolreplay.commands.screen import progress_bar, show, show_json
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from eval.bootstrap import Mean
     from eval.retrieval import Line
 
 
@@ -92,10 +93,11 @@ def retrieval_table(lines: "list[Line]", documents: int) -> "Table":
         if kind and line.kind != kind:
             table.add_section()
         kind = line.kind
-        cells = [
-            f"{100 * (m.value or 0):.1f} [{100 * (m.low or 0):.0f}-{100 * (m.high or 0):.0f}]"
-            for m in line.figures.values()
-        ]
-        count = line.figures[names[0]].count
-        table.add_row(f"{line.kind} ({count})", line.way, *cells, str(line.gain))
+        cells = [_percent(mean) for mean in (*line.figures.values(), line.gain)]
+        table.add_row(f"{line.kind} ({line.gain.count})", line.way, *cells)
     return table
+
+
+def _percent(mean: "Mean") -> str:
+    value, low, high = (100 * (number or 0) for number in (mean.value, mean.low, mean.high))
+    return f"{value:.1f} [{low:.0f}, {high:.0f}]"

@@ -1,11 +1,12 @@
 """The top of an encoder: the layers that are trained, over states that the others made once."""
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 
 from sandbox.errors import BadInput
-from solver.retriever.encoder import Encoder, pool
+from solver.retriever.encoder import Encoder, has_bf16, pool, quick
 
 _BATCH = 32
 
@@ -37,12 +38,6 @@ class Top:
         for layer in self._layers:
             layer.requires_grad_(True).train()
         self._states: dict[tuple[str, int], torch.Tensor] = {}
-        self._bf16 = bool(torch.cpu._is_avx512_bf16_supported())  # type: ignore[no-untyped-call]
-
-    @property
-    def precision(self) -> str:
-        """What the layers compute in."""
-        return "bf16" if self._bf16 else "float32"
 
     @property
     def weights(self) -> dict[str, torch.Tensor]:
@@ -57,24 +52,32 @@ class Top:
         """
         self._look_up([text for text in texts if (text, tokens) not in self._states], tokens)
         rows = [self._states[text, tokens] for text in texts]
-        states = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).float()
+        order = sorted(range(len(rows)), key=lambda n: len(rows[n]))
+        batches = [order[start : start + _BATCH] for start in range(0, len(order), _BATCH)]
+        vectors = torch.cat([self._finish([rows[n] for n in batch]) for batch in batches])
+        return vectors[torch.argsort(torch.tensor(order))]
+
+    def _finish(self, rows: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Run the trained layers over the states of some texts, and pool."""
+        states = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True).float()
         lengths = torch.tensor([len(row) for row in rows])
         mask = (torch.arange(states.shape[1])[None] < lengths[:, None]).long()
         hidden = (1.0 - mask[:, None, None].float()) * torch.finfo(torch.float32).min
-        with torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
+        with quick():
             for layer in self._layers:
-                made = layer(states, hidden.to(torch.bfloat16) if self._bf16 else hidden)
+                made = layer(states, hidden.to(torch.bfloat16) if has_bf16() else hidden)
                 states = made[0] if isinstance(made, tuple) else made
         return pool(states, mask, self._encoder.pooling)
 
     def _look_up(self, texts: Sequence[str], tokens: int) -> None:
         """Compute what the lower layers make of texts."""
         order = sorted(set(texts), key=lambda text: (len(text), text))
-        model = self._encoder.model.eval()
+        model: Any = self._encoder.model
+        model.eval()
         for start in range(0, len(order), _BATCH):
             some = order[start : start + _BATCH]
             batch = self._encoder.tokenise(some, tokens)
-            states = _lower(model, batch, self._below, self._bf16)
+            states = _lower(model, batch, self._below)
             lengths = batch["attention_mask"].sum(1).tolist()
             for text, row, length in zip(some, states, lengths, strict=True):
                 self._states[text, tokens] = row[:length].to(torch.bfloat16).clone()
@@ -82,14 +85,12 @@ class Top:
             layer.train()
 
 
-def _lower(
-    model: torch.nn.Module, batch: dict[str, torch.Tensor], layers: int, bf16: bool
-) -> torch.Tensor:
+def _lower(model: Any, batch: dict[str, torch.Tensor], layers: int, bf16: bool) -> torch.Tensor:
     """Run the embeddings and so many layers: (texts, tokens, dimensions)."""
     stack = model.encoder.layer
     model.encoder.layer = stack[:layers]
     try:
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            return model(**batch).last_hidden_state  # type: ignore[no-any-return]
+        with torch.no_grad(), quick():
+            return cast(torch.Tensor, model(**batch).last_hidden_state)
     finally:
         model.encoder.layer = stack

@@ -38,7 +38,7 @@ class Settings:
         seed: of everything that is drawn.
     """
 
-    epochs: int = 8
+    epochs: int = 5
     batch: int = 16
     siblings: int = 3
     near_misses: int = 3
@@ -142,7 +142,7 @@ def train(
         on_step(loop.report())
         if loop.step % checkpoint_every == 0 or loop.step == len(loop.updates):
             write_checkpoint(loop.checkpoint(identity), out)
-    encoder.model.eval()
+    encoder.model.eval()  # type: ignore[no-untyped-call]
     return loop.report()
 
 
