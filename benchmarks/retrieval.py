@@ -1,11 +1,11 @@
 """The API retriever: what it finds for unseen tools, and what an index costs.
 
-Quality: ToolBench's queries are dealt into folds by their tools; for each fold a retriever is trained
-on the others, without any document of the fold's tools, and searches all documents. The peers rank
-the same queries: BM25 over ToolBench's documents, and the encoder before training.
+Quality: ToolBench's queries are dealt into folds by their tools; for each fold a retriever is
+trained on the others, without any document of the fold's tools, and searches all documents. The
+peers rank the same queries: BM25 over ToolBench's documents, and the encoder before training.
 
-Index: documents that recombine the real ones (one's API, another's tool, a third's parameters), with
-vectors that mix theirs, so that any size has the shape of real data. Exact search is the peer.
+Index: documents that recombine the real ones (one's API, another's tool, a third's parameters),
+with vectors that mix theirs, so that any size has the shape of real data. Exact search is the peer.
 
     python -m benchmarks.retrieval quality [--data ../shared/toolbench] [--folds 3] [--json FILE]
     python -m benchmarks.retrieval index [--sizes 1000 16464 250000] [--json FILE]

@@ -26,7 +26,7 @@ def retriever(
             min=0, max=0.9, help="Share of the queries to keep, with all their tools, for a test."
         ),
     ] = 0.0,
-    epochs: Annotated[int, typer.Option(min=1, help="How often to go through the queries.")] = 8,
+    epochs: Annotated[int, typer.Option(min=1, help="How often to go through the queries.")] = 5,
     batch: Annotated[int, typer.Option(min=2, help="Queries of one update.")] = 16,
     learning_rate: Annotated[float, typer.Option(min=0)] = 5e-5,
     temperature: Annotated[
