@@ -26,10 +26,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from eval.retrieval import Ranking, measure, rankings
+from eval.retrieval import OVERALL, Line, Ranking, measure, rankings
 from solver.retriever import Document, Encoder, Index, Retriever, default_encoder
 from solver.retriever.collection import Collection, read_collection
-from solver.retriever.evidence import Request
+from solver.retriever.evidence import KINDS, Request
 from solver.retriever.retriever import read_weights
 from toolreplay.commands.evaluate_retriever import retrieval_table
 from trainer.retriever import Settings, train_retriever
@@ -72,7 +72,9 @@ def quality(data: Path, count: int, work: Path, settings: Settings) -> dict[str,
         for way, rows in ranked.items():
             found.setdefault(way, []).extend(rows)
         tested.extend(test.queries)
+        shown = {line.way: str(line.figures["NDCG@5"]) for line in _overall(test, ranked)}
         print(f"fold {number}: {len(learnt.queries)} queries to learn, {len(test.queries)} to test")
+        print(f"NDCG@5 {shown}")
     whole = Collection(collection.apis, tested)
     lines = measure(tested, whole.groups(), found)
     Console(width=150).print(retrieval_table(lines, len(collection.documents)))
@@ -83,6 +85,11 @@ def quality(data: Path, count: int, work: Path, settings: Settings) -> dict[str,
         "training_cpu_seconds": seconds,
         "lines": [line.to_json() for line in lines],
     }
+
+
+def _overall(test: Collection, ranked: dict[str, list[Ranking]]) -> list[Line]:
+    lines = measure(test.queries, test.groups(), ranked)
+    return [line for line in lines if line.kind == OVERALL]
 
 
 def recombined(real: Index, size: int) -> tuple[list[Document], np.ndarray]:
@@ -169,8 +176,7 @@ def costs(data: Path, sizes: list[int]) -> list[dict[str, Any]]:
     spent = time.process_time() - began
     print(f"encoding: {len(collection.documents) / spent:.0f} documents per CPU second")
     requests = Retriever(real, encoder).read([query.text for query in collection.queries])
-    weights = dict.fromkeys(("whole", "part", "terms", "names"), 1.0)
-    weights |= {f"tool's {kind}": 0.5 for kind in weights}
+    weights = dict.fromkeys(KINDS, 0.5)
     rows = [cost(real, requests, size, weights) for size in sizes]
     table = Table(title="An index of APIs; a search without the encoding of the request")
     table.add_column("")

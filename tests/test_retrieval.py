@@ -156,6 +156,7 @@ def test_evidence_is_what_its_columns_say(world: World, encoder: Encoder) -> Non
     own = dict(zip(KINDS, evidence.columns[row], strict=True))
     assert own["whole"] == pytest.approx(10 * cosines[0, 0], abs=0.1)
     assert own["part"] == pytest.approx(10 * cosines[0, 1:].max(), abs=0.1)
+    assert evidence.columns[:, KINDS.index("lead")].max() == 0
     tool = [index.tools[n] == index.tools[number] for n in evidence.candidates]
     for kind in ("whole", "part", "terms", "names"):
         column = evidence.columns[:, KINDS.index(kind)]

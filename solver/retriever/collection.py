@@ -8,6 +8,7 @@ import csv
 import hashlib
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -78,10 +79,11 @@ class Collection:
     def hold_out(self, share: float, seed: int) -> tuple["Collection", "Collection"]:
         """Split by tool: no tool that the second part asks for is in the first in any role.
 
-        Queries that share a tool, directly or through others, stay together.
+        Queries that share a tool, directly or through others, stay together; a group that would
+        make the second part half as large again as wanted stays in the first.
 
         Args:
-            share: of the queries, at least, that go into the second part.
+            share: of the queries that go into the second part.
             seed: which groups of queries go there.
 
         Returns:
@@ -90,10 +92,10 @@ class Collection:
         """
         groups = self.groups()
         ranked = sorted(set(groups), key=lambda g: hashlib.sha256(f"{seed}/{g}".encode()).digest())
-        size = {group: groups.count(group) for group in ranked}
+        size = Counter(groups)
         wanted, chosen, count = share * len(self.queries), set(), 0
         for group in ranked:
-            if count < wanted:
+            if count < wanted and count + size[group] <= max(1, 1.5 * wanted):
                 chosen.add(group)
                 count += size[group]
         return self.split([group in chosen for group in groups])

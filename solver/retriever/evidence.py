@@ -11,16 +11,18 @@ import numpy as np
 
 from solver.retriever.index import Index
 
-CANDIDATES = 100
+CANDIDATES = 50
 """Documents that vectors propose per part, and words in all."""
 
 _KINDS = ("whole", "part", "terms", "names")
-KINDS = (*_KINDS, *(f"tool's {kind}" for kind in _KINDS))
-"""What the columns of evidence are: cosines with the request and with its nearest part, BM25 on all
-words and on names (as a share of the request's highest), and the highest of the tool's candidates.
+KINDS = (*_KINDS, *(f"tool's {kind}" for kind in _KINDS), "lead")
+"""What the columns of evidence are: cosines with the request and with its nearest part; BM25 on all
+words and on names, as a share of the request's highest; the highest of these four among the tool's
+candidates; and how far the candidate is from leading for a part (0: it is a part's nearest).
 """
 
 _SCALES = np.array([10, 10, 5, 5], dtype=np.float32)
+_LEAD_SCALE = 10
 """Bring the columns to one size, so that weights are of one size too."""
 
 
@@ -66,10 +68,12 @@ def gather(index: Index, request: Request, count: int = CANDIDATES) -> Evidence:
     proposed = [index.nearest(request.vectors, count).ravel(), best(terms, count)]
     candidates = np.unique(np.concatenate(proposed))
     cosines = index.vectors[candidates] @ request.vectors.T
-    part = cosines[:, 1:].max(1) if cosines.shape[1] > 1 else cosines[:, 0]
+    parts = cosines[:, min(1, cosines.shape[1] - 1) :]
+    lead = (parts - parts.max(0)).max(1, keepdims=True) * _LEAD_SCALE
     words = [scores[candidates] / max(float(scores.max()), 1e-6) for scores in (terms, names)]
-    own = np.stack([cosines[:, 0], part, *words], axis=1).astype(np.float32) * _SCALES
-    return Evidence(candidates, np.concatenate([own, _of_tools(index.tools[candidates], own)], 1))
+    own = np.stack([cosines[:, 0], parts.max(1), *words], axis=1).astype(np.float32) * _SCALES
+    of_tools = _of_tools(index.tools[candidates], own)
+    return Evidence(candidates, np.concatenate([own, of_tools, lead], axis=1))
 
 
 def best(scores: np.ndarray, count: int) -> np.ndarray:
@@ -89,7 +93,8 @@ def best(scores: np.ndarray, count: int) -> np.ndarray:
 
 def _of_tools(tools: np.ndarray, own: np.ndarray) -> np.ndarray:
     """Give each candidate the highest evidence among its tool's candidates."""
-    _, numbers = np.unique(tools, return_inverse=True)
-    highest = np.full((int(numbers.max()) + 1, own.shape[1]), -np.inf, dtype=np.float32)
-    np.maximum.at(highest, numbers, own)
-    return highest[numbers]
+    order = np.argsort(tools, kind="stable")
+    ranked = tools[order]
+    starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
+    highest = np.maximum.reduceat(own[order], starts, axis=0)
+    return highest[np.searchsorted(ranked[starts], tools)]

@@ -27,9 +27,9 @@ FORMAT = 1
 FOLDER = "retrieval"
 """Where an index lies in its world."""
 
-_LINKS = 24
+_LINKS = 16
 _EFFORT = 200
-_SEARCH = 160
+_SEARCH = 64
 
 State = Literal["as it was", "built", "updated"]
 Advance = Callable[[int, int], None]

@@ -95,8 +95,8 @@ class Retriever:
     def rank(self, request: Request, count: int = 5, way: Way = "hybrid") -> list[Found]:
         """Find the APIs that fit an encoded request best, best first; see `search`."""
         numbers, scores = self._ranked(request, max(count, CANDIDATES), way)
-        pairs = list(zip(numbers, scores, strict=True))[:count]
-        return [Found(self.index.documents[int(n)], float(s)) for n, s in pairs]
+        best_ones = zip(numbers[:count].tolist(), scores[:count].tolist(), strict=True)
+        return [Found(self.index.documents[number], score) for number, score in best_ones]
 
     def _ranked(self, request: Request, count: int, way: Way) -> tuple[np.ndarray, np.ndarray]:
         if way == "hybrid" and self.weights is not None:

@@ -62,8 +62,6 @@ def train_retriever(
             f"{len(collection.queries)} queries are too few to train on: give {LEAST_QUERIES}."
         )
     learnt, held_out = collection.hold_out(settings.validation, settings.seed + 1)
-    if not learnt.queries:
-        raise BadInput("All queries share tools, so none can be held out: give more queries.")
     torch.manual_seed(settings.seed)
     encoder = Encoder(base)
     on_stage("Weighing vectors and words")

@@ -45,12 +45,15 @@ class Top:
         return {n: w for n, w in self._encoder.model.named_parameters() if w.requires_grad}
 
     def encode(self, texts: Sequence[str], tokens: int) -> torch.Tensor:
-        """Encode texts so that gradients reach the trained layers.
+        """Encode texts that were read, so that gradients reach the trained layers.
+
+        Args:
+            texts: the texts.
+            tokens: what was read of each at most.
 
         Returns:
             A vector of length 1 per text: (texts, dimensions).
         """
-        self._look_up([text for text in texts if (text, tokens) not in self._states], tokens)
         rows = [self._states[text, tokens] for text in texts]
         order = sorted(range(len(rows)), key=lambda n: len(rows[n]))
         batches = [order[start : start + _BATCH] for start in range(0, len(order), _BATCH)]
@@ -69,8 +72,16 @@ class Top:
                 states = made[0] if isinstance(made, tuple) else made
         return pool(states, mask, self._encoder.pooling)
 
-    def _look_up(self, texts: Sequence[str], tokens: int) -> None:
-        """Compute what the lower layers make of texts."""
+    def read(self, texts: Sequence[str], tokens: int) -> None:
+        """Compute what the lower layers make of texts, and keep it.
+
+        All of a training's texts are read at once: what is made of a text may differ in its last
+        bits with those beside it, and a training that goes on must see the same.
+
+        Args:
+            texts: the texts, in any order.
+            tokens: read of each at most.
+        """
         order = sorted(set(texts), key=lambda text: (len(text), text))
         model: Any = self._encoder.model
         model.eval()
@@ -85,7 +96,7 @@ class Top:
             layer.train()
 
 
-def _lower(model: Any, batch: dict[str, torch.Tensor], layers: int, bf16: bool) -> torch.Tensor:
+def _lower(model: Any, batch: dict[str, torch.Tensor], layers: int) -> torch.Tensor:
     """Run the embeddings and so many layers: (texts, tokens, dimensions)."""
     stack = model.encoder.layer
     model.encoder.layer = stack[:layers]

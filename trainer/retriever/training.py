@@ -174,11 +174,21 @@ class _Loop:
         self._collection = collection
         self._settings = settings
         self.updates = plan(collection, settings)
+        self._read()
         self._weights = top.weights
         self._optimizer = torch.optim.AdamW(self._weights.values(), weight_decay=0.01)
         self._losses: list[float] = []
         self._earlier = 0.0
         self._began = time.monotonic()
+
+    def _read(self) -> None:
+        """Read all texts of the plan."""
+        queries = {number for update in self.updates for number in update.queries}
+        documents = {number for update in self.updates for number in update.documents}
+        asked = [part for n in queries for part in parts_of(self._collection.queries[n].text)]
+        texts = [self._collection.documents[n].text for n in documents]
+        self._top.read(asked, REQUEST_TOKENS)
+        self._top.read(texts, self._settings.document_tokens)
 
     @property
     def step(self) -> int:
@@ -204,7 +214,7 @@ class _Loop:
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._weights.values(), LONGEST_GRADIENT)
         self._optimizer.step()
-        self._losses.append(float(loss))
+        self._losses.append(float(loss.detach()))
 
     def _cosines(self, parts: Sequence[list[str]], documents: Sequence[int]) -> torch.Tensor:
         """Compare queries with documents: the mean of the whole's and the nearest part's cosine."""

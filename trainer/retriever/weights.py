@@ -40,6 +40,8 @@ def judged(retriever: Retriever, collection: Collection) -> list[Judged]:
 
     Queries of which no relevant document is a candidate are left out.
     """
+    if not collection.queries:
+        return []
     requests = retriever.read([query.text for query in collection.queries])
     found = []
     for query, request in zip(collection.queries, requests, strict=True):
