@@ -106,10 +106,12 @@ def recombined(real: Index, size: int) -> tuple[list[Document], np.ndarray]:
         documents.append(
             Document(tool.category, tool.tool, f"{api.api} {number}", names, text, text)
         )
-    mixed = sum(w * real.vectors[[t[n] for t in trios]] for n, w in enumerate((0.6, 0.3, 0.1)))
-    vectors = mixed + noise.normal(0, 0.01, mixed.shape)
+    mixed = sum(
+        np.float32(w) * real.vectors[[t[n] for t in trios]] for n, w in enumerate((0.6, 0.3, 0.1))
+    )
+    vectors = mixed + np.float32(0.01) * noise.standard_normal(mixed.shape, dtype=np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return documents, vectors.astype(np.float32)
+    return documents, vectors
 
 
 def cost(

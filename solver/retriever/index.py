@@ -28,7 +28,7 @@ FOLDER = "retrieval"
 """Where an index lies in its world."""
 
 _LINKS = 16
-_EFFORT = 200
+_EFFORT = 100
 _SEARCH = 64
 
 State = Literal["as it was", "built", "updated"]
