@@ -44,6 +44,7 @@ class Settings:
         observation_limit: characters of an observation that the model is shown.
         strict: stop at the first call that is not recorded.
         compress: shorten long API answers to the fields that the model names for their API.
+        retrieval: how the APIs were retrieved, where the instructions did not name them.
     """
 
     method: Method | None
@@ -51,6 +52,7 @@ class Settings:
     observation_limit: int = OBSERVATION_LIMIT
     strict: bool = False
     compress: bool = False
+    retrieval: dict[str, Any] | None = None
 
 
 class Run:
@@ -114,8 +116,10 @@ class Run:
         for unfinished in self.path.rglob(".*.part"):
             unfinished.unlink()
         write_whole(file, described)
+        retrieved = {"api_list"} if self._settings.retrieval else set()
         asked = [
-            {"set": i.set_name, **i.model_dump(mode="json", include=_ASKED)} for i in instructions
+            {"set": i.set_name, **i.model_dump(mode="json", include=_ASKED | retrieved)}
+            for i in instructions
         ]
         write_whole(
             self.path / "instructions.json", json.dumps(asked, ensure_ascii=False, indent=1) + "\n"
@@ -150,6 +154,7 @@ class Run:
                 "compress": self._settings.compress,
             },
             **({"simulator": simulator.about()} if simulator else {}),
+            **({"retrieval": self._settings.retrieval} if self._settings.retrieval else {}),
             "instructions": [instruction.id for instruction in instructions],
             "versions": {
                 "toolreplay": importlib.metadata.version("toolreplay"),

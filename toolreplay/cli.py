@@ -12,12 +12,14 @@ from toolreplay.commands import (
     dataset,
     demo,
     evaluate,
+    evaluate_retriever,
     export,
     fidelity,
     instructions,
     model,
     probe,
     record,
+    retrieve,
     serve,
     simulate,
     solve,
@@ -72,6 +74,8 @@ app.command("demo")(demo.demo)
 app.command("instructions")(instructions.instructions)
 app.command("solve")(solve.solve)
 app.command("eval")(evaluate.evaluate)
+app.command("retrieve")(retrieve.retrieve)
+app.command("eval-retriever")(evaluate_retriever.evaluate_retriever)
 app.command("fidelity")(fidelity.fidelity)
 app.command("compare")(compare.compare)
 app.command("dataset")(dataset.dataset)

@@ -77,6 +77,20 @@ def require_llama() -> None:
         raise BadInput('llama.cpp is not installed: pip install "toolreplay[local]"')
 
 
+def require_retrieval() -> None:
+    """Check that what the retriever needs is installed.
+
+    Raises:
+        BadInput: it is not; says how to install it.
+    """
+    for module in ("bm25s", "hnswlib", "py3langid", "Stemmer", "torch", "transformers"):
+        if find_spec(module) is None:
+            raise BadInput(
+                f"{module} is not installed, which retrieval needs: pip install "
+                f'"toolreplay[retrieval]"'
+            )
+
+
 @lru_cache(maxsize=4)
 def _loaded(spec: ModelSpec) -> "LlamaModel":
     from sandbox.llama.model import LlamaModel

@@ -1,7 +1,9 @@
 """Solving a query file: the world, the model by its name, the run, with the network shut."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sandbox.chat import ChatModel
 from sandbox.errors import BadInput
@@ -17,6 +19,9 @@ from toolreplay.models import open_model
 from toolreplay.modes import Mode, answering
 from trainer.planner import NAME as PLANNER
 from trainer.planner import Planner
+
+if TYPE_CHECKING:
+    from solver.retriever import Retriever
 
 
 def read_queries(paths: Sequence[Path]) -> list[Instruction]:
@@ -53,6 +58,8 @@ def solve(
     policy: LivePolicy | None = None,
     simulator: Simulator | None = None,
     first: int | None = None,
+    retriever: "Retriever | None" = None,
+    retrieve: int = 5,
 ) -> Iterator[Instruction]:
     """Solve instructions into a run directory; what is there already is not solved again.
 
@@ -71,6 +78,8 @@ def solve(
         policy: how live calls are made.
         simulator: answers unseen calls in `simulate`; by default the best that is installed.
         first: solve only so many instructions, from the beginning.
+        retriever: chooses the APIs that each instruction offers, whatever it names itself.
+        retrieve: how many it chooses.
 
     Yields:
         Each instruction, once its answer is on disk.
@@ -82,6 +91,9 @@ def solve(
         [Path(queries)] if isinstance(queries, str | Path) else list(queries)
     )[:first]
     chosen = settings or Settings(Method.parse(method, Limits()))
+    if retriever is not None:
+        chosen = replace(chosen, retrieval=retriever.about(retrieve))
+        instructions = offer_retrieved(instructions, retriever, retrieve)
     chat: ChatModel
     hosts: list[str] = []
     if model == PLANNER:
@@ -93,3 +105,25 @@ def solve(
             yield from Run(Path(out), world, chat, chosen).solve(instructions, workers)
         finally:
             world.completions.tidy()
+
+
+def offer_retrieved(
+    instructions: Sequence[Instruction], retriever: "Retriever", count: int
+) -> list[Instruction]:
+    """Have instructions offer the APIs that a retriever finds for them, not those that they name.
+
+    Args:
+        instructions: the instructions.
+        retriever: over the world's APIs.
+        count: APIs for each.
+
+    Raises:
+        BadInput: a query is empty, or in a language that the retriever does not know.
+    """
+    requests = retriever.read([instruction.query for instruction in instructions])
+    return [
+        instruction.model_copy(
+            update={"api_list": [f.document.to_entry() for f in retriever.rank(request, count)]}
+        )
+        for instruction, request in zip(instructions, requests, strict=True)
+    ]

@@ -44,4 +44,8 @@ VerdictMode = Annotated[
     ),
 ]
 JudgeUrl = Annotated[str | None, typer.Option(envvar="OPENAI_BASE_URL", help="The judge's server.")]
+Way = Annotated[
+    str,
+    typer.Option(help="How to rank: hybrid (trained weights, or rrf without), rrf, dense or bm25."),
+]
 Against = Annotated[Path | None, typer.Option(help="Another run to compare with.")]

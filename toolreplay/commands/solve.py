@@ -69,6 +69,14 @@ def solve(
     simulator: SimulatorName = "auto",
     simulator_url: SimulatorUrl = None,
     state: State = False,
+    retrieve: Annotated[
+        int | None,
+        typer.Option(min=1, help="Open domain: offer so many retrieved APIs, not those named."),
+    ] = None,
+    retriever: Annotated[
+        Path | None,
+        typer.Option(help="Retrieves them: a trained retriever; by default MiniLM, untrained."),
+    ] = None,
     failures: Annotated[
         bool, typer.Option(help="Replay passing failures where nothing else is recorded.")
     ] = False,
@@ -92,6 +100,8 @@ def solve(
           --simulator openai:gpt-4o-mini --state --out runs/simulated
       toolreplay solve queries.json --world worlds/mine --model llama:gemma-3-270m-q4_k_m \\
           --first 5 --max-calls 10 --max-tokens 80 --out runs/local
+      toolreplay solve requests.json --world worlds/mine --model openai:gpt-4o-mini \\
+          --retrieve 5 --retriever retrievers/mine --out runs/open
     """
     from sandbox.errors import BadInput
     from sandbox.policy import LivePolicy
@@ -99,6 +109,7 @@ def solve(
     from solver.method import Method
     from solver.run import Settings
     from solver.search import Drawing, Limits
+    from toolreplay.commands.retrieve import opened_retriever
     from toolreplay.modes import read_mode
     from toolreplay.simulators import open_simulator
     from toolreplay.solving import read_queries
@@ -111,6 +122,8 @@ def solve(
         raise BadInput(f"--strict replays: it does not go with --mode {mode}.")
     total = len(read_queries(queries)[:first])
     opened = World(world, failures)
+    if retriever and not retrieve:
+        raise BadInput("--retriever says who retrieves; say how many APIs, too: --retrieve 5.")
     answers = open_simulator(simulator, opened, state, simulator_url or base_url)
     limits = Limits(depth=depth, width=width, model_calls=max_calls)
     settings = Settings(
@@ -133,6 +146,8 @@ def solve(
         simulator=answers,
         policy=LivePolicy(key=key, via=via, hosts=frozenset(host) if host else None, budget=budget),
         first=first,
+        retriever=opened_retriever(opened, retriever) if retrieve else None,
+        retrieve=retrieve or 0,
     )
     if chosen_mode == "simulate":
         typer.echo(f"Unseen API calls are simulated by {answers}.", err=True)

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from toolreplay.commands.train_retriever import retriever
+
 if TYPE_CHECKING:
     from trainer.lora import Step
 
-app = typer.Typer(no_args_is_help=True, help="Train models on solution paths.")
-app.callback()(lambda: None)
+app = typer.Typer(no_args_is_help=True, help="Train models: on solution paths, and the retriever.")
+app.command("retriever")(retriever)
 
 _LINES = 20
 """Steps that are told in a line of their own where there is no terminal to draw in."""

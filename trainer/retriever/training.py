@@ -1,0 +1,261 @@
+"""Training a bi-encoder with in-batch and hard negatives (section 2.3 of the paper)."""
+
+import math
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from sandbox.errors import BadInput
+from solver.retriever.collection import Collection
+from solver.retriever.encoder import REQUEST_TOKENS, Encoder
+from solver.retriever.request import parts_of
+from trainer.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from trainer.retriever.negatives import mine
+from trainer.retriever.top import Top
+
+LONGEST_GRADIENT = 1.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train.
+
+    Attributes:
+        epochs: how often to go through the queries.
+        batch: queries of one update.
+        siblings: APIs of the right tools, for each query, that are not right.
+        near_misses: BM25's near misses for each query.
+        temperature: what cosines are divided by.
+        learning_rate: at its highest.
+        warm_up: share of the steps in which it rises; then it falls in a line.
+        layers: trained, from the last one; the others stay as they are.
+        document_tokens: read of a document while training.
+        validation: share of the queries that the weights of the evidence are fitted on.
+        seed: of everything that is drawn.
+    """
+
+    epochs: int = 5
+    batch: int = 16
+    siblings: int = 3
+    near_misses: int = 3
+    temperature: float = 0.05
+    learning_rate: float = 5e-5
+    warm_up: float = 0.1
+    layers: int = 3
+    document_tokens: int = 96
+    validation: float = 0.2
+    seed: int = 0
+
+    def rate(self, step: int, steps: int) -> float:
+        """Give the learning rate of a step, counted from 0."""
+        rising = math.ceil(self.warm_up * steps)
+        if step < rising:
+            return self.learning_rate * (step + 1) / rising
+        return self.learning_rate * (steps - step) / max(1, steps - rising)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step that was made.
+
+    Attributes:
+        number: from 1.
+        of: steps in all.
+        losses: so far.
+        seconds: spent so far.
+    """
+
+    number: int
+    of: int
+    losses: list[float]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Update:
+    """What one update is made of, by number.
+
+    Attributes:
+        queries: of the collection.
+        documents: all that the update's queries are compared with.
+    """
+
+    queries: list[int]
+    documents: list[int]
+
+
+def plan(collection: Collection, settings: Settings) -> list[Update]:
+    """Draw all updates; the same for equal collections and settings."""
+    negatives = mine(collection)
+    draw = random.Random(settings.seed)
+    updates = []
+    for _ in range(settings.epochs):
+        order = list(range(len(collection.queries)))
+        draw.shuffle(order)
+        for start in range(0, len(order), settings.batch):
+            queries = order[start : start + settings.batch]
+            documents: dict[int, None] = {}
+            for number in queries:
+                hard = negatives[number]
+                siblings = draw.sample(hard.siblings, min(settings.siblings, len(hard.siblings)))
+                misses = hard.near_misses
+                near = draw.sample(misses, min(settings.near_misses, len(misses)))
+                wanted = (*collection.queries[number].relevant, *siblings, *near)
+                documents.update(dict.fromkeys(wanted))
+            updates.append(Update(queries, list(documents)))
+    return updates
+
+
+def train(
+    encoder: Encoder,
+    collection: Collection,
+    settings: Settings,
+    out: Path,
+    checkpoint_every: int,
+    on_step: Callable[[Step], None],
+) -> Step:
+    """Train an encoder in place.
+
+    Args:
+        encoder: the base.
+        collection: what to train on.
+        settings: how.
+        out: has the checkpoint, from which it goes on.
+        checkpoint_every: steps between two checkpoints.
+        on_step: told of each step.
+
+    Returns:
+        The last step.
+
+    Raises:
+        BadInput: the checkpoint is of another training.
+    """
+    loop = _Loop(Top(encoder, settings.layers), collection, settings)
+    identity = f"{collection.hash} {encoder.hash} {settings}"
+    loop.restore(read_checkpoint(out), identity, out)
+    while loop.step < len(loop.updates):
+        loop.advance()
+        on_step(loop.report())
+        if loop.step % checkpoint_every == 0 or loop.step == len(loop.updates):
+            write_checkpoint(loop.checkpoint(identity), out)
+    encoder.model.eval()  # type: ignore[no-untyped-call]
+    return loop.report()
+
+
+def contrastive_loss(
+    cosines: torch.Tensor, relevant: torch.Tensor, temperature: float
+) -> torch.Tensor:
+    """Make each relevant document win against all that are not relevant to the query.
+
+    Args:
+        cosines: (queries, documents).
+        relevant: true where the query needs the document: (queries, documents).
+        temperature: what cosines are divided by.
+
+    Returns:
+        The mean over the queries; of a query, over its relevant documents.
+    """
+    scores = cosines / temperature
+    others = scores.masked_fill(relevant, -torch.inf).logsumexp(1, keepdim=True)
+    losses = torch.logaddexp(scores, others.expand_as(scores)) - scores
+    per_query = (losses * relevant).sum(1) / relevant.sum(1)
+    return per_query.mean()
+
+
+class _Loop:
+    """The state of a training."""
+
+    def __init__(self, top: Top, collection: Collection, settings: Settings) -> None:
+        self._top = top
+        self._collection = collection
+        self._settings = settings
+        self.updates = plan(collection, settings)
+        self._read()
+        self._weights = top.weights
+        self._optimizer = torch.optim.AdamW(self._weights.values(), weight_decay=0.01)
+        self._losses: list[float] = []
+        self._earlier = 0.0
+        self._began = time.monotonic()
+
+    def _read(self) -> None:
+        """Read all texts of the plan."""
+        queries = {number for update in self.updates for number in update.queries}
+        documents = {number for update in self.updates for number in update.documents}
+        asked = [part for n in queries for part in parts_of(self._collection.queries[n].text)]
+        texts = [self._collection.documents[n].text for n in documents]
+        self._top.read(asked, REQUEST_TOKENS)
+        self._top.read(texts, self._settings.document_tokens)
+
+    @property
+    def step(self) -> int:
+        """Steps made so far."""
+        return len(self._losses)
+
+    @property
+    def _seconds(self) -> float:
+        return self._earlier + time.monotonic() - self._began
+
+    def advance(self) -> None:
+        """Make one update."""
+        update, settings = self.updates[self.step], self._settings
+        torch.manual_seed(settings.seed + self.step)
+        queries = [self._collection.queries[number] for number in update.queries]
+        needed = [set(query.relevant) for query in queries]
+        relevant = torch.tensor([[d in own for d in update.documents] for own in needed])
+        cosines = self._cosines([parts_of(query.text) for query in queries], update.documents)
+        loss = contrastive_loss(cosines, relevant, settings.temperature)
+        for group in self._optimizer.param_groups:
+            group["lr"] = settings.rate(self.step, len(self.updates))
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self._weights.values(), LONGEST_GRADIENT)
+        self._optimizer.step()
+        self._losses.append(float(loss.detach()))
+
+    def _cosines(self, parts: Sequence[list[str]], documents: Sequence[int]) -> torch.Tensor:
+        """Compare queries with documents: the mean of the whole's and the nearest part's cosine."""
+        texts = [self._collection.documents[number].text for number in documents]
+        right = self._top.encode(texts, self._settings.document_tokens)
+        left = self._top.encode([text for own in parts for text in own], REQUEST_TOKENS)
+        rows = torch.split(left @ right.T, [len(own) for own in parts])
+        return torch.stack([(r[0] + r[min(1, len(r) - 1) :].max(0).values) / 2 for r in rows])
+
+    def checkpoint(self, identity: str) -> Checkpoint:
+        """Give all that is needed to go on from here."""
+        state = self._optimizer.state
+        moments = {
+            n: (state[w]["exp_avg"], state[w]["exp_avg_sq"]) for n, w in self._weights.items()
+        }
+        return Checkpoint(identity, self._losses, self._seconds, dict(self._weights), moments)
+
+    def restore(self, checkpoint: Checkpoint | None, identity: str, out: Path) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            BadInput: it is of another training.
+        """
+        if checkpoint is None:
+            return
+        if checkpoint.identity != identity:
+            raise BadInput(
+                f"{out}: the checkpoint is of a training with other data, base or settings: give "
+                f"the same ones, or another --out."
+            )
+        self._losses = list(checkpoint.losses)
+        self._earlier = checkpoint.seconds
+        for name, weight in self._weights.items():
+            first, second = checkpoint.moments[name]
+            weight.data.copy_(checkpoint.weights[name])
+            self._optimizer.state[weight] = {
+                "step": torch.tensor(float(self.step)),
+                "exp_avg": first,
+                "exp_avg_sq": second,
+            }
+
+    def report(self) -> Step:
+        """Give what is told of the step that was just made."""
+        return Step(self.step, len(self.updates), list(self._losses), self._seconds)
