@@ -7,7 +7,7 @@ EXTRAS := local,train,retrieval,distributed,mcp,inspect,upstream,dev
 # llama.cpp comes as source: what is not used here (vision, tools, examples) is left out.
 export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_TOOLS=OFF
 
-.PHONY: demo test check browser clean
+.PHONY: demo test check site browser clean
 
 ## The main job on the world that ships with the project; needs the base install alone.
 demo: $(VENV)/base
@@ -23,6 +23,10 @@ check: $(VENV)/all
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+## The documentation as a site in build/site; broken links fail it. The tests build it too.
+site: $(VENV)/all
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs build/site
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
