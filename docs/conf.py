@@ -18,10 +18,8 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "help"
 exclude_patterns = ["_build"]
 default_role = "code"
 myst_heading_anchors = 3
-suppress_warnings = [
-    "misc.highlighting_failure",  # a shell command with a quote over several lines
-    "toc.empty_glob",  # no page but those that the navigation names
-]
+suppress_warnings = ["misc.highlighting_failure"]
+"""A shell command with a quote over several lines."""
 
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "imported-members": True}
