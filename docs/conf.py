@@ -11,7 +11,6 @@ import toolreplay
 sys.path.append(str(Path(__file__).parent))
 
 project = "toolreplay"
-author = "the toolreplay authors"
 version = release = toolreplay.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "help"]
@@ -27,6 +26,7 @@ add_module_names = False
 
 html_theme = "furo"
 html_title = f"toolreplay {version}"
+html_show_copyright = False
 html_show_sourcelink = False
 html_copy_source = False
 
