@@ -7,7 +7,7 @@ EXTRAS := local,train,retrieval,distributed,mcp,inspect,upstream,dev
 # llama.cpp comes as source: what is not used here (vision, tools, examples) is left out.
 export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_TOOLS=OFF
 
-.PHONY: demo test check audit browser clean
+.PHONY: demo test check audit site browser clean
 
 ## The main job on the world that ships with the project; needs the base install alone.
 demo: $(VENV)/base
@@ -28,6 +28,10 @@ check: $(VENV)/all
 ## Known vulnerabilities of what is installed; asks PyPI's database, so it needs the network.
 audit: $(VENV)/all
 	$(BIN)/pip-audit --local --skip-editable
+
+## The documentation as a site in build/site; broken links fail it. The tests build it too.
+site: $(VENV)/all
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs build/site
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -31,6 +31,7 @@ def test_version() -> None:
         ["eval"],
         ["dataset"],
         ["instructions"],
+        ["doctor"],
         ["record"],
         ["simulate"],
         ["fidelity"],

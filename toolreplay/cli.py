@@ -11,6 +11,7 @@ from toolreplay.commands import (
     compare,
     dataset,
     demo,
+    doctor,
     evaluate,
     evaluate_retriever,
     export,
@@ -83,6 +84,7 @@ app.command("record")(record.record)
 app.command("simulate")(simulate.simulate)
 app.command("probe")(probe.probe)
 app.command("serve")(serve.serve)
+app.command("doctor")(doctor.doctor)
 app.add_typer(export.app, name="export")
 app.add_typer(world.app, name="world")
 app.add_typer(model.app, name="model")
