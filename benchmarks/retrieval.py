@@ -63,9 +63,7 @@ def quality(data: Path, count: int, work: Path, settings: Settings) -> dict[str,
         trained = Retriever(index, encoder, read_weights(out))
         ranked = rankings(trained, test, ["bm25", "dense", "rrf", "hybrid"])
         about = json.loads((out / "retriever.json").read_bytes())
-        plain = Retriever(
-            Index(test.documents, known.vectors, base.hash), base, about["weights_of_the_base"]
-        )
+        plain = Retriever(Index(test.documents, known.vectors, base.hash), base, about["weights"])
         for way, rows in rankings(plain, test, ["dense", "hybrid"]).items():
             if way in ("dense", "hybrid"):
                 ranked[UNTRAINED + way] = rows

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
+from math import isqrt
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +31,7 @@ FOLDER = "retrieval"
 _LINKS = 16
 _EFFORT = 100
 _SEARCH = 64
+"""Nodes that a search keeps in view at least; half the root of the documents where that is more."""
 
 State = Literal["as it was", "built", "updated"]
 Advance = Callable[[int, int], None]
@@ -101,7 +103,6 @@ class Index:
             self._graph = hnswlib.Index("ip", self.vectors.shape[1])
             self._graph.init_index(len(self.documents), _EFFORT, _LINKS, random_seed=0)
             self._graph.add_items(self.vectors, num_threads=1)
-        self._graph.set_ef(_SEARCH)
         self._graph.set_num_threads(1)
         return self._graph
 
@@ -125,7 +126,7 @@ class Index:
             Their numbers: (vectors, count), nearest first.
         """
         count = min(count, len(self.documents))
-        self.graph.set_ef(max(_SEARCH, count))
+        self.graph.set_ef(max(_SEARCH, isqrt(len(self.documents)) // 2, count))
         numbers, _ = self.graph.knn_query(vectors, count, num_threads=1)
         return np.asarray(numbers, dtype=np.int64)
 

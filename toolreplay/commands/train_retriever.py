@@ -42,8 +42,7 @@ def retriever(
     """Train the retriever: the encoder, and how vectors and words are weighed.
 
     The documents are those that the queries' api_list or the worlds describe; the relevant APIs are
-    what is learnt. A fifth of the queries, with all their tools, is kept from the encoder to weigh
-    the evidence on. A training that was stopped goes on with --resume and ends in the same bytes.
+    what is learnt. A training that was stopped goes on with --resume and ends in the same bytes.
 
     \b
     Examples:

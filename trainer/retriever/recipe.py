@@ -17,7 +17,7 @@ from solver.retriever.index import Index
 from solver.retriever.retriever import SETTINGS, Retriever
 from trainer.checkpoint import NAME as CHECKPOINT
 from trainer.retriever.training import Settings, Step, train
-from trainer.retriever.weights import fit_first, judged, refit
+from trainer.retriever.weights import fit_weights, judged
 
 FORMAT = 1
 LEAST_QUERIES = 10
@@ -37,7 +37,7 @@ def train_retriever(
     on_step: Callable[[Step], None] = lambda step: None,
     on_stage: Told = lambda stage: None,
 ) -> dict[str, Any]:
-    """Train an encoder on a collection, fit the weights of the evidence, and write both.
+    """Fit the weights of the evidence, train the encoder, and write both.
 
     Args:
         collection: what to train on.
@@ -61,29 +61,24 @@ def train_retriever(
         raise BadInput(
             f"{len(collection.queries)} queries are too few to train on: give {LEAST_QUERIES}."
         )
-    learnt, held_out = collection.hold_out(settings.validation, settings.seed + 1)
     torch.manual_seed(settings.seed)
     encoder = Encoder(base)
     on_stage("Weighing vectors and words")
-    first = fit_first(judged(_retriever(collection, encoder), collection))
+    weights = fit_weights(judged(_retriever(collection, encoder), collection))
     on_stage("Training the encoder")
-    last = train(encoder, learnt, settings, out, checkpoint_every, on_step)
+    last = train(encoder, collection, settings, out, checkpoint_every, on_step)
     on_stage("Writing the encoder")
     _save_model(encoder, out)
-    on_stage("Weighing them again on held-out queries")
-    weights = refit(judged(_retriever(held_out, encoder), held_out), first)
     about = {
         "format": FORMAT,
         "base": encoder.hash,
         "pooling": encoder.pooling,
         "weights": weights,
-        "weights_of_the_base": first,
         "settings": asdict(settings),
         "data": {
             "sha256": collection.hash,
             "documents": len(collection.documents),
             "queries": len(collection.queries),
-            "held_out_for_the_weights": len(held_out.queries),
         },
         "steps": last.number,
         "losses": [round(loss, 6) for loss in last.losses],

@@ -34,7 +34,6 @@ class Settings:
         warm_up: share of the steps in which it rises; then it falls in a line.
         layers: trained, from the last one; the others stay as they are.
         document_tokens: read of a document while training.
-        validation: share of the queries that the weights of the evidence are fitted on.
         seed: of everything that is drawn.
     """
 
@@ -47,7 +46,6 @@ class Settings:
     warm_up: float = 0.1
     layers: int = 3
     document_tokens: int = 96
-    validation: float = 0.2
     seed: int = 0
 
     def rate(self, step: int, steps: int) -> float:
