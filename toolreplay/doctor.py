@@ -145,7 +145,7 @@ def _llama() -> Finding:
         return Finding("llama.cpp", "missing", "not installed", f'pip install "{PROJECT}[local]"')
     command = [sys.executable, "-c", LOAD_LLAMA]
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # nosec B603 # a fixed command without a shell
             command, capture_output=True, text=True, check=False, timeout=LOADING_SECONDS
         )
     except subprocess.TimeoutExpired:
