@@ -14,6 +14,7 @@ from eval.likeness import compare, keys
 from eval.peers_way import PeersWay
 from sandbox.chat import Completion, CompletionRequest
 from sandbox.errors import BadInput
+from sandbox.policy import LivePolicy
 from sandbox.simulator import Question, RecordingsEngine, Reply, Simulator
 from sandbox.simulator.answer import Answer, answer_of, read_literal
 from sandbox.tool import Tool
@@ -191,7 +192,8 @@ def test_a_refresh_compares_with_what_the_api_says_now(tmp_path: Path) -> None:
         document.write_text(document.read_text().replace("https://weather-now.example", server.url))
         for city in BODIES:
             server.answers[f"/city/{city}"] = (200, {"name": city, "now": True})
-        results = measured(World(world.path), wanted, "refresh", workers=2)
+        here = LivePolicy(hosts=frozenset({"127.0.0.1"}))
+        results = measured(World(world.path), wanted, "refresh", here, workers=2)
     assert [r.trial.held_out.answer.body["now"] for r in results] == [True] * 4
     assert all(r.likeness.values == {"string": 1.0, "boolean": 1.0} for r in results)
 

@@ -392,7 +392,8 @@ def test_a_live_recording_takes_the_place_of_a_simulated_answer(tmp_path: Path) 
         again = toolreplay("simulate", world.path, "--again", "--json")
         assert json.loads(again.stdout)["results"] == {"simulated": 3}
         server.faults["/city/B"] = [500]
-        recorded = toolreplay("record", world.path, "--simulated-only", "--retries", "0")
+        options = ("--simulated-only", "--retries", "0", "--host", "127.0.0.1")
+        recorded = toolreplay("record", world.path, *options)
         assert recorded.returncode == 0, recorded.stderr
         assert server.seen == {"/city/A": 1, "/city/B": 1, "/city/C": 1}
     assert [line.get("arguments") for line in lines_of(world)[1:]] == [{"city": "B"}]
