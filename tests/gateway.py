@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,8 +64,9 @@ def body(tool_input: Any, **fields: Any) -> dict[str, Any]:
 def gateway(world: Path, *options: str, env: dict[str, str] | None = None) -> Iterator[Gateway]:
     """Run a gateway, in replay unless a mode is named."""
     mode = () if "--mode" in options else ("--mode", "replay")
-    log = world.parent / f"{world.name}.log"
-    with log.open("wb") as out:
+    number, name = tempfile.mkstemp(suffix=".log")
+    log = Path(name)
+    with os.fdopen(number, "wb") as out:
         process = subprocess.Popen(
             [*COMMAND, str(world), "--port", "0", *mode, *options],
             stdout=subprocess.PIPE,
@@ -85,6 +87,7 @@ def gateway(world: Path, *options: str, env: dict[str, str] | None = None) -> It
             process.kill()
         process.wait()
         process.stdout.close()
+        log.unlink()
 
 
 def lines(text: str) -> list[Any]:
