@@ -24,8 +24,16 @@ from trainer.base import UNKNOWN_LICENCE, find_base
 from trainer.conversation import Conversation, read_conversations, render
 from trainer.dataset import conversations, instances, openai_records, read_answers
 from trainer.layout import layout_of
-from trainer.lora import Settings, Step, plan, train
-from trainer.packing import IGNORED, Row, Sequence, learn_row, pack, use_packed_attention
+from trainer.lora import Settings, Step, plan, train, wrap
+from trainer.packing import (
+    IGNORED,
+    Row,
+    Sequence,
+    learn_row,
+    pack,
+    packed_attention,
+    use_packed_attention,
+)
 from trainer.position import extend_context
 
 CPU = torch.device("cpu")
@@ -124,6 +132,40 @@ def row_loss_without_boundaries(model: PreTrainedModel, row: Row) -> float:
     targets = torch.tensor([t for s in row.sequences for t in s.targets])
     logits = model(input_ids=ids).logits[0]
     return float(cross_entropy(logits, targets, ignore_index=IGNORED, reduction="sum").detach())
+
+
+@pytest.mark.parametrize("window", [None, 16])
+def test_attention_by_products_is_the_fused_one(
+    monkeypatch: pytest.MonkeyPatch, window: int | None
+) -> None:
+    """In bf16 on a CPU short pieces go another way than long ones: same values, same gradients."""
+    torch.manual_seed(0)
+    states = [torch.randn(1, heads, 60, 32, requires_grad=True) for heads in (4, 2, 2)]
+
+    def attended() -> list[torch.Tensor]:
+        with torch.autocast("cpu", torch.bfloat16):
+            values, _ = packed_attention(
+                torch.nn.Identity(), *states, None, sliding_window=window, lengths=[10, 50]
+            )
+        return [values.float(), *torch.autograd.grad(values.float().pow(2).sum(), states)]
+
+    products = attended()
+    monkeypatch.setattr("trainer.packing.WHOLE_SCORES", 0)
+    for ours, fused in zip(products, attended(), strict=True):
+        assert torch.equal(ours, fused) is False, "there were to be two ways"
+        assert (ours - fused).norm() < 0.02 * fused.norm()
+
+
+def test_rounding_what_does_not_learn_changes_nothing_in_bf16(models: dict[str, Path]) -> None:
+    [row] = pack(some_sequences((30, 40)), 100)
+    as_they_are, rounded = (
+        wrap(opened(models["gemma"]), Settings(precision=name)) for name in ("float32", "bf16")
+    )
+    kinds = {w.dtype for n, w in rounded.named_parameters() if "base_layer" in n}
+    assert kinds == {torch.bfloat16}
+    assert rounded.get_input_embeddings().weight.dtype == torch.float32
+    losses = [float(learn_row(model, row, CPU, bf16=True)) for model in (as_they_are, rounded)]
+    assert losses[0] == losses[1]
 
 
 def test_rows_hold_every_sequence_once_and_nothing_else() -> None:

@@ -26,7 +26,14 @@ from transformers import PreTrainedModel
 from sandbox.cassette import write_whole
 from sandbox.errors import BadInput
 from trainer.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from trainer.packing import Row, Sequence, learn_row, pack, use_packed_attention
+from trainer.packing import (
+    Row,
+    Sequence,
+    learn_row,
+    pack,
+    round_frozen,
+    use_packed_attention,
+)
 
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """All linear layers of LLaMA's and Gemma's blocks."""
@@ -240,6 +247,8 @@ def wrap(model: PreTrainedModel, settings: Settings) -> PeftModel:
     if settings.gradient_checkpointing:
         adapted.gradient_checkpointing_enable({"use_reentrant": False})
         adapted.enable_input_require_grads()
+    if _precision(settings) == "bf16":
+        round_frozen(adapted)
     return adapted.train()
 
 

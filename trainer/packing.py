@@ -21,6 +21,9 @@ IGNORED = -100
 POSITIONS = 64
 """Positions whose logits are held at once."""
 
+WHOLE_SCORES = 1024
+"""Keys up to which all scores of a piece are held in memory, in bf16 on a CPU."""
+
 ATTENTION = "packed"
 """The name that `packed_attention` has in transformers' registry."""
 
@@ -91,6 +94,18 @@ def use_packed_attention(model: PreTrainedModel) -> None:
     model.set_attn_implementation(ATTENTION)
 
 
+def round_frozen(model: torch.nn.Module) -> None:
+    """Hold the weights of linear layers that do not learn in bf16, where products are made in it.
+
+    Autocast would round them to the same values again at each use. Embeddings stay as they are,
+    also where the layer of the logits shares their weights.
+    """
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear) and not module.weight.requires_grad:
+            rounded = module.weight.detach().to(torch.bfloat16)
+            module.weight = torch.nn.Parameter(rounded, requires_grad=False)
+
+
 def packed_attention(
     module: torch.nn.Module,
     query: torch.Tensor,
@@ -131,19 +146,51 @@ def packed_attention(
         for begin in range(0, length, window):
             end, first = min(begin + window, length), max(0, begin - window + 1)
             mask = _mask(end - begin, end - first, window, q.device) if begin else None
-            attended.append(
-                scaled_dot_product_attention(
-                    q[:, :, begin:end],
-                    k[:, :, first:end],
-                    v[:, :, first:end],
-                    mask,
-                    dropout,
-                    is_causal=mask is None,
-                    scale=scaling,
-                    enable_gqa=True,
-                )
-            )
+            part = (q[:, :, begin:end], k[:, :, first:end], v[:, :, first:end])
+            attended.append(_attend(*part, mask, dropout, scaling))
     return torch.cat(attended, dim=2).transpose(1, 2).contiguous(), None
+
+
+def _attend(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | None,
+    dropout: float,
+    scaling: float | None,
+) -> torch.Tensor:
+    """Attend within one piece; a mask of None lets each token see those before it.
+
+    PyTorch's fused attention takes three times as long in bf16 on a CPU as the products of matrices
+    that it stands for, so short pieces go through those.
+    """
+    in_bf16 = query.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+    if in_bf16 and not dropout and key.shape[2] <= WHOLE_SCORES:
+        return _attend_by_products(query, key, value, mask, scaling)
+    return scaled_dot_product_attention(
+        query, key, value, mask, dropout, is_causal=mask is None, scale=scaling, enable_gqa=True
+    )
+
+
+def _attend_by_products(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | None,
+    scaling: float | None,
+) -> torch.Tensor:
+    """Attend in bf16 with all scores in memory; heads that share a key are read as one matrix."""
+    _, heads, queries, size = query.shape
+    groups, keys = key.shape[1:3]
+    if mask is None:
+        mask = _mask(queries, keys, keys, query.device)
+    scale = size**-0.5 if scaling is None else scaling
+    with torch.autocast("cpu", enabled=False):
+        q, k, v = (states.to(torch.bfloat16) for states in (query, key, value))
+        rows = (q * scale).reshape(groups, -1, size)
+        scores = (rows @ k[0].transpose(1, 2)).view(groups, heads // groups, queries, keys)
+        weights = scores.masked_fill(~mask, float("-inf")).softmax(-1)
+        return (weights.view(groups, -1, keys) @ v[0]).view(1, heads, queries, size)
 
 
 @lru_cache(maxsize=64)
