@@ -1,8 +1,8 @@
 """Instructions: what a user asks, which APIs are offered, and what a right answer must contain.
 
 Files are ToolBench's query files: a JSON list of objects with `query`, `query_id`, `api_list` and
-`relevant APIs`. toolreplay adds `set`, `facts`, `solvable`, `as_recorded` and, for tests and for
-readers alone, `calls` (the API calls of a solution). Other fields stay.
+`relevant APIs`. toolreplay adds `set`, `facts`, `solvable`, `as_recorded` and, never shown to a
+model, `calls` (the API calls of a solution) and `answer` (what it tells). Other fields stay.
 """
 
 import json
@@ -43,6 +43,8 @@ class Instruction(BaseModel):
     facts: list[Fact] = []
     solvable: bool = True
     as_recorded: dict[str, Any] | None = None
+    calls: list[dict[str, Any]] = []
+    answer: str | None = None
     _file: str = PrivateAttr(default="")
 
     @property

@@ -70,14 +70,10 @@ def test_nothing_leaks_from_the_tests_of_a_division(demo: World, division: Divis
     tests = [i for name, asked in division.tests.items() for i in as_read(asked, name)]
     assert not list(leaks(training, tests, HELD_OUT, demo.catalogue))
     queries = {test.query.lower() for test in tests}
-    keys = {key(demo, call) for test in tests for call in solution(test) if call["arguments"]}
+    keys = {key(demo, call) for test in tests for call in test.calls if call["arguments"]}
     for instruction in training:
         assert instruction.query.lower() not in queries
-        assert not {key(demo, call) for call in solution(instruction)} & keys
-
-
-def solution(instruction: Instruction) -> list[dict[str, Any]]:
-    return list((instruction.model_extra or {}).get("calls", []))
+        assert not {key(demo, call) for call in instruction.calls} & keys
 
 
 def key(world: World, call: dict[str, Any]) -> str:

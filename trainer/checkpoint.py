@@ -4,8 +4,9 @@ One file in safetensors' format, which holds numbers and no code, and which is p
 """
 
 import json
-from dataclasses import dataclass
+import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -16,61 +17,82 @@ from sandbox.errors import BadInput
 NAME = "checkpoint.safetensors"
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """A training's state between two steps.
+class State:
+    """What a training has come to: its weights, its optimizer's moments, its losses and its time.
 
     Attributes:
-        identity: hash of what is trained on what and how; it may only go on with the same.
+        weights: those that learn, by name.
+        optimizer: AdamW over them.
         losses: one a step so far.
-        seconds: time spent so far.
-        weights: the adapter's, by name.
-        moments: Adam's first and second ones, by the weight's name.
     """
 
-    identity: str
-    losses: list[float]
-    seconds: float
-    weights: dict[str, torch.Tensor]
-    moments: dict[str, tuple[torch.Tensor, torch.Tensor]]
+    def __init__(self, weights: dict[str, torch.Tensor], weight_decay: float) -> None:
+        self.weights = weights
+        self.optimizer = torch.optim.AdamW(weights.values(), weight_decay=weight_decay)
+        self.losses: list[float] = []
+        self._earlier = 0.0
+        self._began = time.monotonic()
+
+    @property
+    def step(self) -> int:
+        """Steps made so far."""
+        return len(self.losses)
+
+    @property
+    def seconds(self) -> float:
+        """Time spent so far, earlier parts included."""
+        return self._earlier + time.monotonic() - self._began
+
+    def keep(self, folder: Path, identity: str) -> None:
+        """Put a checkpoint into a folder, in place of the one before.
+
+        Args:
+            folder: where it goes.
+            identity: hash of what is trained on what and how; it may only go on with the same.
+        """
+        tensors = {f"weight.{name}": w.detach().cpu() for name, w in self.weights.items()}
+        for name, weight in self.weights.items():
+            moments = self.optimizer.state[weight]
+            tensors[f"first.{name}"] = moments["exp_avg"].cpu()
+            tensors[f"second.{name}"] = moments["exp_avg_sq"].cpu()
+        state = {"identity": identity, "losses": self.losses, "seconds": self.seconds}
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = folder / f".{NAME}.part"
+        save_file(tensors, unfinished, {"state": json.dumps(state)})
+        unfinished.replace(folder / NAME)
+
+    def take_up(self, folder: Path, identity: str) -> None:
+        """Go on from the checkpoint in a folder, where there is one.
+
+        Raises:
+            BadInput: it is damaged, or of another training.
+        """
+        found = _read(folder / NAME)
+        if found is None:
+            return
+        state, tensors = found
+        if state["identity"] != identity:
+            raise BadInput(
+                f"{folder}: the checkpoint is of a training with other data, base or settings: "
+                f"give the same ones, or another --out."
+            )
+        self.losses = list(state["losses"])
+        self._earlier = state["seconds"]
+        for name, weight in self.weights.items():
+            weight.data.copy_(tensors[f"weight.{name}"])
+            self.optimizer.state[weight] = {
+                "step": torch.tensor(float(self.step)),
+                "exp_avg": tensors[f"first.{name}"].to(weight.device),
+                "exp_avg_sq": tensors[f"second.{name}"].to(weight.device),
+            }
 
 
-def write_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
-    """Put a checkpoint into a folder, in place of the one before."""
-    tensors = {f"weight.{name}": w.detach().cpu() for name, w in checkpoint.weights.items()}
-    for name, (first, second) in checkpoint.moments.items():
-        tensors |= {f"first.{name}": first.cpu(), f"second.{name}": second.cpu()}
-    state = {
-        "identity": checkpoint.identity,
-        "losses": checkpoint.losses,
-        "seconds": checkpoint.seconds,
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    unfinished = folder / f".{NAME}.part"
-    save_file(tensors, unfinished, {"state": json.dumps(state)})
-    unfinished.replace(folder / NAME)
-
-
-def read_checkpoint(folder: Path) -> Checkpoint | None:
-    """Read the checkpoint in a folder; None where there is none.
-
-    Raises:
-        BadInput: the file is damaged.
-    """
-    path = folder / NAME
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]] | None:
     if not path.exists():
         return None
     try:
         with safe_open(path, "pt") as file:
             state = json.loads(file.metadata()["state"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return state, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except Exception as error:  # safetensors raises an exception of its own kind
         raise BadInput(f"{path}: a damaged checkpoint ({error}): delete it.") from error
-    names = [name.removeprefix("weight.") for name in tensors if name.startswith("weight.")]
-    return Checkpoint(
-        state["identity"],
-        state["losses"],
-        state["seconds"],
-        {name: tensors[f"weight.{name}"] for name in names},
-        {name: (tensors[f"first.{name}"], tensors[f"second.{name}"]) for name in names},
-    )

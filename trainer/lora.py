@@ -8,7 +8,6 @@ import hashlib
 import json
 import math
 import random
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import count, islice
@@ -25,7 +24,7 @@ from transformers import PreTrainedModel
 
 from sandbox.cassette import write_whole
 from sandbox.errors import BadInput
-from trainer.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from trainer.checkpoint import State
 from trainer.packing import (
     Row,
     Sequence,
@@ -175,14 +174,15 @@ def train(
     if start is not None:
         begin_with(adapted, start)
     adapted = adapted.to(accelerator.device)
-    loop = _Loop(adapted, accelerator, settings, steps)
-    loop.restore(read_checkpoint(out), identity, out)
-    while loop.step < len(steps):
+    state = State({n: w for n, w in adapted.named_parameters() if w.requires_grad}, 0.0)
+    state.take_up(out, identity)
+    loop = _Loop(adapted, accelerator, settings, steps, state)
+    while state.step < len(steps):
         loop.advance()
         if accelerator.is_main_process:
             on_step(loop.report())
-            if loop.step % checkpoint_every == 0:
-                write_checkpoint(loop.checkpoint(identity), out)
+            if state.step % checkpoint_every == 0:
+                state.keep(out, identity)
     if accelerator.is_main_process:
         save_adapter(adapted, base, out)
     accelerator.wait_for_everyone()
@@ -289,7 +289,7 @@ def save_adapter(adapted: PeftModel, base: str, out: Path) -> None:
 
 
 class _Loop:
-    """The state of a training."""
+    """A training, step by step."""
 
     def __init__(
         self,
@@ -297,26 +297,14 @@ class _Loop:
         accelerator: Accelerator,
         settings: Settings,
         steps: list[list[Row]],
+        state: State,
     ) -> None:
         self._adapted = adapted
         self._accelerator = accelerator
         self._settings = settings
         self._steps = steps
         self._bf16 = _precision(settings) == "bf16"
-        self._weights = {n: w for n, w in adapted.named_parameters() if w.requires_grad}
-        self._optimizer = torch.optim.AdamW(self._weights.values(), weight_decay=0.0)
-        self._losses: list[float] = []
-        self._earlier = 0.0
-        self._began = time.monotonic()
-
-    @property
-    def step(self) -> int:
-        """Steps made so far."""
-        return len(self._losses)
-
-    @property
-    def _seconds(self) -> float:
-        return self._earlier + time.monotonic() - self._began
+        self._state = state
 
     def advance(self) -> None:
         """Make one update from all rows of the step.
@@ -324,22 +312,24 @@ class _Loop:
         Each process reads every n-th row; the gradients are summed and divided by the supervised
         tokens of the whole step, so the number of processes changes no weight of a token.
         """
-        settings, rows = self._settings, self._steps[self.step]
+        settings, state = self._settings, self._state
+        rows = self._steps[state.step]
         mine = rows[self._accelerator.process_index :: self._accelerator.num_processes]
-        torch.manual_seed(settings.seed + self.step)
+        torch.manual_seed(settings.seed + state.step)
         total = torch.zeros((), device=self._accelerator.device)
         for row in mine:
             total += learn_row(self._adapted, row, self._accelerator.device, self._bf16)
-        self._losses.append(self._gather(total, sum(row.supervised for row in rows)))
-        torch.nn.utils.clip_grad_norm_(self._weights.values(), LONGEST_GRADIENT)
-        for group in self._optimizer.param_groups:
-            group["lr"] = settings.rate(self.step - 1, len(self._steps))
-        self._optimizer.step()
-        self._optimizer.zero_grad()
+        loss = self._gather(total, sum(row.supervised for row in rows))
+        torch.nn.utils.clip_grad_norm_(state.weights.values(), LONGEST_GRADIENT)
+        for group in state.optimizer.param_groups:
+            group["lr"] = settings.rate(state.step, len(self._steps))
+        state.optimizer.step()
+        state.optimizer.zero_grad()
+        state.losses.append(loss)
 
     def _gather(self, loss: torch.Tensor, supervised: int) -> float:
         """Sum the loss and the gradients over all processes; give and leave their means."""
-        weights = list(self._weights.values())
+        weights = list(self._state.weights.values())
         gradient = torch.cat(
             [(w.grad if w.grad is not None else torch.zeros_like(w)).flatten() for w in weights]
         )
@@ -351,42 +341,11 @@ class _Loop:
             weight.grad = part.view_as(weight)
         return float(loss) / supervised
 
-    def checkpoint(self, identity: str) -> Checkpoint:
-        """Give all that is needed to go on from here."""
-        state = self._optimizer.state
-        moments = {
-            n: (state[w]["exp_avg"], state[w]["exp_avg_sq"]) for n, w in self._weights.items()
-        }
-        return Checkpoint(identity, self._losses, self._seconds, dict(self._weights), moments)
-
-    def restore(self, checkpoint: Checkpoint | None, identity: str, out: Path) -> None:
-        """Go on from a checkpoint.
-
-        Raises:
-            BadInput: it is of another training.
-        """
-        if checkpoint is None:
-            return
-        if checkpoint.identity != identity:
-            raise BadInput(
-                f"{out}: the checkpoint is of a training with other data, base or settings: give "
-                f"the same ones, or another --out."
-            )
-        self._losses = list(checkpoint.losses)
-        self._earlier = checkpoint.seconds
-        for name, weight in self._weights.items():
-            first, second = (m.to(weight.device) for m in checkpoint.moments[name])
-            weight.data.copy_(checkpoint.weights[name])
-            self._optimizer.state[weight] = {
-                "step": torch.tensor(float(self.step)),
-                "exp_avg": first,
-                "exp_avg_sq": second,
-            }
-
     def report(self) -> Step:
         """Give what is told of the step that was just made."""
-        tokens = sum(map(len, self._steps[self.step - 1]))
-        return Step(self.step, len(self._steps), list(self._losses), tokens, self._seconds)
+        state = self._state
+        tokens = sum(map(len, self._steps[state.step - 1]))
+        return Step(state.step, len(self._steps), list(state.losses), tokens, state.seconds)
 
     def result(self) -> Training:
         """Give what the whole training came to."""
@@ -394,11 +353,11 @@ class _Loop:
         accelerator = self._accelerator
         cuda = accelerator.device.type == "cuda"
         return Training(
-            losses=self._losses,
-            seconds=self._seconds,
+            losses=self._state.losses,
+            seconds=self._state.seconds,
             tokens=sum(map(len, rows)),
             supervised=sum(row.supervised for row in rows),
-            parameters=sum(w.numel() for w in self._weights.values()),
+            parameters=sum(w.numel() for w in self._state.weights.values()),
             processes=accelerator.num_processes,
             precision="bf16" if self._bf16 else "float32",
             device=torch.cuda.get_device_name() if cuda else "cpu",

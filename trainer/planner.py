@@ -43,9 +43,8 @@ class Planner:
 
 
 def _calls(world: World, instruction: Instruction) -> list[dict[str, str]]:
-    calls: list[dict[str, Any]] = (instruction.model_extra or {}).get("calls", [])
     steps = []
-    for call in calls:
+    for call in instruction.calls:
         found = world.catalogue.find(call["tool"], call["api"], call.get("category", ""))
         if found is None:
             raise BadInput(f"{instruction.id}: no document of {call['tool']}/{call['api']}.")
@@ -55,9 +54,9 @@ def _calls(world: World, instruction: Instruction) -> list[dict[str, str]]:
 
 
 def _finish(instruction: Instruction) -> dict[str, str]:
-    answer = (instruction.model_extra or {}).get("answer")
-    if answer:
-        return _step("Finish", {"return_type": "give_answer", "final_answer": answer})
+    if instruction.answer:
+        answer = {"return_type": "give_answer", "final_answer": instruction.answer}
+        return _step("Finish", answer)
     if instruction.solvable:
         raise BadInput(
             f"{instruction.id} has no answer that the planner could give: it solves what "

@@ -9,6 +9,7 @@ from typing import Any
 from accelerate import PartialState
 
 from sandbox.errors import BadInput
+from sandbox.llama.files import sha256
 from trainer.base import Base, find_base
 from trainer.card import EACH_APART, Data, read_card, write_card
 from trainer.checkpoint import NAME as CHECKPOINT
@@ -66,11 +67,11 @@ def follow(
         return read_card(recipe.out)
     base = find_base(recipe.base)
     rendered = rendering(recipe, base)
-    sha256 = data_hash(recipe.data)
+    paths = data_hash(recipe.data)
     model = base.model()
     factor = extend_context(model, recipe.settings.max_length)
     begun = _weights_hash(recipe.start) if recipe.start else ""
-    identity = f"{sha256} {_identity(base)} {recipe.layout} {recipe.apart} {begun}".rstrip()
+    identity = f"{paths} {_identity(base)} {recipe.layout} {recipe.apart} {begun}".rstrip()
     settings = recipe.settings
     training = train(
         model,
@@ -88,7 +89,7 @@ def follow(
     files = [path.name for path in recipe.data]
     data = Data(
         files,
-        sha256,
+        paths,
         rendered.layout + (EACH_APART if recipe.apart else ""),
         rendered.conversations,
         rendered.turns,
@@ -134,7 +135,7 @@ def _weights_hash(adapter: Path) -> str:
         BadInput: there is none.
     """
     try:
-        return hashlib.sha256((adapter / WEIGHTS).read_bytes()).hexdigest()
+        return sha256(adapter / WEIGHTS)
     except OSError as error:
         raise BadInput(f"{adapter}: no adapter to begin with: it lacks {WEIGHTS}.") from error
 

@@ -64,6 +64,7 @@ class Plain:
     name: str = "plain"
     special = False
     call = CallFormat('Call: {"name": "', '", "arguments": ', answer="Answer: ")
+    closing = "}"
     stops: tuple[str, ...] = ("\nRequest:", "\nResult:", "\nCall:")
 
     def prompt(self, messages: Sequence[Message], functions: Sequence[Function]) -> str:
@@ -78,13 +79,17 @@ class Plain:
     def _lines(self, message: Message) -> list[str]:
         content = message["content"] or ""
         if message["role"] == "function":
-            return [f"Result: {content}"]
+            return [f"Result: {self._shown(content)}"]
         if message["role"] != "assistant":
             return [f"Request: {content}"]
-        said = [f"Answer: {content}"] if content else []
+        said = [f"{self.call.answer}{content}"] if content else []
         if call := message.get("function_call"):
-            said.append(f"{self.call.opening}{call['name']}{self.call.middle}{call['arguments']}}}")
+            name, arguments = call["name"], call["arguments"]
+            said.append(f"{self.call.opening}{name}{self.call.middle}{arguments}{self.closing}")
         return said
+
+    def _shown(self, result: str) -> str:
+        return result
 
 
 class Compact(Plain):
@@ -96,26 +101,23 @@ class Compact(Plain):
 
     name: str = "compact"
     call = CallFormat("Call: ", " ", answer="Answer: ")
+    closing = ""
 
     def prompt(self, messages: Sequence[Message], functions: Sequence[Function]) -> str:
         """Lay a conversation out as lines."""
+        if not functions:
+            return super().prompt(messages, functions)
         lines = [_offer_briefly(f) for f in functions if f["name"] != FINISH["name"]]
-        for message in messages[1:] if functions and _opens(messages) else messages:
+        for message in messages[1:] if _opens(messages) else messages:
             lines += self._lines(message)
         return "\n".join(lines) + "\n"
 
-    def _lines(self, message: Message) -> list[str]:
-        content = message["content"] or ""
-        if message["role"] == "function":
-            return [f"Result: {_bare(content)}"]
-        if message["role"] == "system":
-            return [content]
-        if message["role"] != "assistant":
-            return [f"Request: {content}"]
-        said = [f"{self.call.answer}{content}"] if content else []
-        if call := message.get("function_call"):
-            said.append(f"{self.call.opening}{call['name']}{self.call.middle}{call['arguments']}")
-        return said
+    def _shown(self, result: str) -> str:
+        """Give a result without the envelope that says that there was no error."""
+        opening = '{"error": "", "response": '
+        return (
+            result.removeprefix(opening).removesuffix("}") if result.startswith(opening) else result
+        )
 
 
 class ToolLlama:
@@ -306,14 +308,6 @@ def _offer(function: Function) -> str:
 def _offer_briefly(function: Function) -> str:
     """Tell a function in a line, without the tool that its name says already."""
     return _offer({**function, "description": own_description(function)})
-
-
-def _bare(content: str) -> str:
-    """Give a result without the envelope that says that there was no error."""
-    opening = '{"error": "", "response": '
-    return (
-        content.removeprefix(opening).removesuffix("}") if content.startswith(opening) else content
-    )
 
 
 def _with_system(messages: Sequence[Message], text: str) -> list[Message]:

@@ -106,8 +106,7 @@ def runs_of(query: str) -> list[tuple[str, ...]]:
 
 def calls_of(instruction: Instruction) -> list[ApiCall]:
     """Give the calls that an instruction brings along: those that answer it, and of its facts."""
-    listed = (instruction.model_extra or {}).get("calls") or []
-    return calls_from([*listed, *(fact.call for fact in instruction.facts)])
+    return calls_from([*instruction.calls, *(fact.call for fact in instruction.facts)])
 
 
 def calls_from(lines: Iterable[dict[str, Any]]) -> list[ApiCall]:

@@ -2,18 +2,16 @@
 
 import math
 import random
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from sandbox.errors import BadInput
 from solver.retriever.collection import Collection
 from solver.retriever.encoder import REQUEST_TOKENS, Encoder
 from solver.retriever.request import parts_of
-from trainer.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from trainer.checkpoint import State
 from trainer.retriever.negatives import mine
 from trainer.retriever.top import Top
 
@@ -132,14 +130,16 @@ def train(
     Raises:
         BadInput: the checkpoint is of another training.
     """
-    loop = _Loop(Top(encoder, settings.layers), collection, settings)
+    top = Top(encoder, settings.layers)
+    state = State(top.weights, 0.01)
+    loop = _Loop(top, collection, settings, state)
     identity = f"{collection.hash} {encoder.hash} {settings}"
-    loop.restore(read_checkpoint(out), identity, out)
-    while loop.step < len(loop.updates):
+    state.take_up(out, identity)
+    while state.step < len(loop.updates):
         loop.advance()
         on_step(loop.report())
-        if loop.step % checkpoint_every == 0 or loop.step == len(loop.updates):
-            write_checkpoint(loop.checkpoint(identity), out)
+        if state.step % checkpoint_every == 0 or state.step == len(loop.updates):
+            state.keep(out, identity)
     encoder.model.eval()  # type: ignore[no-untyped-call]
     return loop.report()
 
@@ -165,19 +165,15 @@ def contrastive_loss(
 
 
 class _Loop:
-    """The state of a training."""
+    """A training, step by step."""
 
-    def __init__(self, top: Top, collection: Collection, settings: Settings) -> None:
+    def __init__(self, top: Top, collection: Collection, settings: Settings, state: State) -> None:
         self._top = top
         self._collection = collection
         self._settings = settings
         self.updates = plan(collection, settings)
+        self._state = state
         self._read()
-        self._weights = top.weights
-        self._optimizer = torch.optim.AdamW(self._weights.values(), weight_decay=0.01)
-        self._losses: list[float] = []
-        self._earlier = 0.0
-        self._began = time.monotonic()
 
     def _read(self) -> None:
         """Read all texts of the plan."""
@@ -188,31 +184,23 @@ class _Loop:
         self._top.read(asked, REQUEST_TOKENS)
         self._top.read(texts, self._settings.document_tokens)
 
-    @property
-    def step(self) -> int:
-        """Steps made so far."""
-        return len(self._losses)
-
-    @property
-    def _seconds(self) -> float:
-        return self._earlier + time.monotonic() - self._began
-
     def advance(self) -> None:
         """Make one update."""
-        update, settings = self.updates[self.step], self._settings
-        torch.manual_seed(settings.seed + self.step)
+        settings, state = self._settings, self._state
+        update = self.updates[state.step]
+        torch.manual_seed(settings.seed + state.step)
         queries = [self._collection.queries[number] for number in update.queries]
         needed = [set(query.relevant) for query in queries]
         relevant = torch.tensor([[d in own for d in update.documents] for own in needed])
         cosines = self._cosines([parts_of(query.text) for query in queries], update.documents)
         loss = contrastive_loss(cosines, relevant, settings.temperature)
-        for group in self._optimizer.param_groups:
-            group["lr"] = settings.rate(self.step, len(self.updates))
-        self._optimizer.zero_grad()
+        for group in state.optimizer.param_groups:
+            group["lr"] = settings.rate(state.step, len(self.updates))
+        state.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self._weights.values(), LONGEST_GRADIENT)
-        self._optimizer.step()
-        self._losses.append(float(loss.detach()))
+        torch.nn.utils.clip_grad_norm_(state.weights.values(), LONGEST_GRADIENT)
+        state.optimizer.step()
+        state.losses.append(float(loss.detach()))
 
     def _cosines(self, parts: Sequence[list[str]], documents: Sequence[int]) -> torch.Tensor:
         """Compare queries with documents: the mean of the whole's and the nearest part's cosine."""
@@ -222,38 +210,7 @@ class _Loop:
         rows = torch.split(left @ right.T, [len(own) for own in parts])
         return torch.stack([(r[0] + r[min(1, len(r) - 1) :].max(0).values) / 2 for r in rows])
 
-    def checkpoint(self, identity: str) -> Checkpoint:
-        """Give all that is needed to go on from here."""
-        state = self._optimizer.state
-        moments = {
-            n: (state[w]["exp_avg"], state[w]["exp_avg_sq"]) for n, w in self._weights.items()
-        }
-        return Checkpoint(identity, self._losses, self._seconds, dict(self._weights), moments)
-
-    def restore(self, checkpoint: Checkpoint | None, identity: str, out: Path) -> None:
-        """Go on from a checkpoint.
-
-        Raises:
-            BadInput: it is of another training.
-        """
-        if checkpoint is None:
-            return
-        if checkpoint.identity != identity:
-            raise BadInput(
-                f"{out}: the checkpoint is of a training with other data, base or settings: give "
-                f"the same ones, or another --out."
-            )
-        self._losses = list(checkpoint.losses)
-        self._earlier = checkpoint.seconds
-        for name, weight in self._weights.items():
-            first, second = checkpoint.moments[name]
-            weight.data.copy_(checkpoint.weights[name])
-            self._optimizer.state[weight] = {
-                "step": torch.tensor(float(self.step)),
-                "exp_avg": first,
-                "exp_avg_sq": second,
-            }
-
     def report(self) -> Step:
         """Give what is told of the step that was just made."""
-        return Step(self.step, len(self.updates), list(self._losses), self._seconds)
+        state = self._state
+        return Step(state.step, len(self.updates), list(state.losses), state.seconds)
