@@ -178,12 +178,21 @@ def test_only_grounded_paths_are_kept_and_unbacked_answers_become_giving_up(
         command = ["dataset", str(model), str(planner), "--layout", "conversations"]
         CliRunner().invoke(app, [*command, "--out", str(out), *options], catch_exceptions=False)
         lines = map(json.loads, out.read_text().splitlines())
-        return {line["id"]: line["messages"][-1]["function_call"]["arguments"] for line in lines}
+        return {
+            (line["id"], weights(line)): line["messages"][-1]["function_call"]["arguments"]
+            for line in lines
+        }
 
-    assert set(kept("--grounded")) == {entries[2]["query"], entries[0]["query"]}
-    found = kept("--grounded", "--give-up")
-    assert found.pop(entries[1]["query"]) == '{"return_type": "give_up_and_restart"}'
-    assert found == kept("--grounded")
+    def weights(line: dict[str, Any]) -> tuple[int, ...]:
+        return tuple(m.get("weight", 1) for m in line["messages"] if m["role"] == "assistant")
+
+    grounded = kept("--grounded")
+    assert {query for query, _ in grounded} == {entries[2]["query"], entries[0]["query"]}
+    assert {weight for _, path in grounded for weight in path} == {1}
+    lessons = {k: v for k, v in kept("--grounded", "--give-up").items() if k not in grounded}
+    assert {query for query, _ in lessons} == {entries[0]["query"], entries[1]["query"]}
+    assert set(lessons.values()) == {'{"return_type": "give_up_and_restart"}'}
+    assert all(path[-1] == 1 and not any(path[:-1]) for _, path in lessons)
     with pytest.raises(BadInput, match="goes with --grounded"):
         kept("--give-up")
 

@@ -22,7 +22,13 @@ from tests import tiny_models
 from toolreplay.cli import app
 from trainer.base import UNKNOWN_LICENCE, find_base
 from trainer.conversation import Conversation, read_conversations, render
-from trainer.dataset import conversations, instances, openai_records, read_answers
+from trainer.dataset import (
+    conversations,
+    giving_up,
+    instances,
+    openai_records,
+    read_answers,
+)
 from trainer.layout import layout_of
 from trainer.lora import Settings, Step, plan, train, wrap
 from trainer.packing import (
@@ -263,6 +269,26 @@ def test_all_layouts_of_data_give_the_same_calls_to_learn(toolbench: Path, tmp_p
     turns = [c.turns() for c in read_conversations([tmp_path / "conversations"])]
     steps = [c.turns() for c in read_conversations([tmp_path / "toolbench"])]
     assert sum(map(len, turns)) == sum(map(len, steps)) == len(steps)
+
+
+def test_of_a_path_that_ends_in_giving_up_only_the_end_is_learnt(
+    toolbench: Path, tmp_path: Path
+) -> None:
+    answers = list(read_answers([toolbench / "answers" / "G1_answer"]))
+    lessons = [giving_up(a) for a in answers if a["answer_generation"]["valid_data"]]
+    texts = {
+        "toolbench": json.dumps(list(instances(lessons))),
+        "conversations": "".join(json.dumps(r) + "\n" for r in conversations(lessons)),
+        "openai": "".join(json.dumps(r) + "\n" for r in openai_records(lessons)),
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+        read = list(read_conversations([tmp_path / name]))
+        assert len(read) == len(lessons)
+        for conversation in read:
+            [turn] = conversation.turns()
+            assert turn == len(conversation.messages) - 1
+            assert "give_up" in conversation.messages[turn]["function_call"]["arguments"]
 
 
 def test_what_is_no_training_data_is_named(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ def grounded_paths(runs: Sequence[Path], give_up: bool = False) -> Iterator[dict
 
     Args:
         runs: runs over the same or other instructions; those before count first.
-        give_up: of instructions that no run has answered well, give the first answer that none of
-            its calls backs, with giving up in its place.
+        give_up: beside them, of each instruction, give the first answer that none of its calls
+            backs, with giving up in its place.
     """
     opened = [Cases(run) for run in runs]
     taken: set[str] = set()
@@ -25,10 +25,11 @@ def grounded_paths(runs: Sequence[Path], give_up: bool = False) -> Iterator[dict
             if name not in taken and judge(case.instruction, case.answer).grounded:
                 taken.add(name)
                 yield case.answer
+    lessons: set[str] = set()
     for cases in opened if give_up else ():
         for case in cases:
-            if case.instruction.id not in taken and _is_unbacked(case):
-                taken.add(case.instruction.id)
+            if case.instruction.id not in lessons and _is_unbacked(case):
+                lessons.add(case.instruction.id)
                 yield giving_up(case.answer)
 
 

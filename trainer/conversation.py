@@ -28,7 +28,7 @@ class Conversation:
     """A path as a conversation.
 
     Attributes:
-        messages: in ToolBench's layout.
+        messages: in ToolBench's layout; an assistant's with OpenAI's `weight` 0 is not learnt.
         functions: what was offered; empty where the system message already lists it.
         last_only: learn the last turn alone, not all of the assistant's.
     """
@@ -40,7 +40,8 @@ class Conversation:
     def turns(self) -> list[int]:
         """Indices of the messages to learn."""
         turns = [n for n, m in enumerate(self.messages) if m["role"] == "assistant"]
-        return turns[-1:] if self.last_only else turns
+        learnt = [n for n in turns if self.messages[n].get("weight") != 0]
+        return learnt[-1:] if self.last_only else learnt
 
 
 @dataclass
@@ -254,6 +255,8 @@ def _from_openai(messages: list[dict[str, Any]]) -> list[Message]:
     read: list[Message] = []
     for message in messages:
         one: Message = {"role": message["role"], "content": message.get("content")}
+        if message.get("weight") == 0:
+            one["weight"] = 0
         if message["role"] == "tool":
             one |= {"role": "function", "name": names[message["tool_call_id"]]}
         for call in message.get("tool_calls", []):

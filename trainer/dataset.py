@@ -90,11 +90,15 @@ def openai_records(answers: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]
 
 
 def giving_up(answer: dict[str, Any]) -> dict[str, Any]:
-    """Put giving up in the place of a path's final answer, for paths that led to a wrong one."""
+    """Put giving up in the place of a path's final answer, for paths that led to a wrong one.
+
+    What led there is not to be learnt: those turns have OpenAI's field `weight`, 0.
+    """
     generation = answer["answer_generation"]
     *before, last = generation["train_messages"][-1]
     given_up = {"name": "Finish", "arguments": '{"return_type": "give_up_and_restart"}'}
-    path = [*before, {**last, "function_call": given_up}]
+    shown = [m | {"weight": 0} if m["role"] == "assistant" else m for m in before]
+    path = [*shown, {**last, "function_call": given_up}]
     return {**answer, "answer_generation": {**generation, "train_messages": [path]}}
 
 
@@ -137,10 +141,11 @@ def _openai_message(number: int, message: dict[str, Any]) -> dict[str, Any]:
             "tool_call_id": f"call_{number - 1}",
             "content": message["content"],
         }
+    weight = {"weight": 0} if message.get("weight") == 0 else {}
     if "function_call" not in message:
-        return {"role": message["role"], "content": message["content"] or ""}
+        return {"role": message["role"], "content": message["content"] or "", **weight}
     call = {"id": f"call_{number}", "type": "function", "function": message["function_call"]}
-    return {"role": "assistant", "content": message.get("content"), "tool_calls": [call]}
+    return {"role": "assistant", "content": message.get("content"), "tool_calls": [call], **weight}
 
 
 def _read(file: Path) -> dict[str, Any]:
