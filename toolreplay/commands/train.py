@@ -22,7 +22,10 @@ _LINES = 20
 @app.command()
 def lora(
     data: Annotated[list[Path], typer.Argument(help="What toolreplay dataset wrote.")],
-    base: Annotated[str, typer.Option(help="A model's directory, a GGUF file, or a hub name.")],
+    base: Annotated[
+        str,
+        typer.Option(help="A model's directory, a GGUF file, one that was pulled, or a hub name."),
+    ],
     out: Annotated[Path, typer.Option(help="The adapter's directory.")],
     layout: Annotated[
         str | None,
@@ -72,7 +75,7 @@ def lora(
     \b
     Examples:
       toolreplay train lora training.jsonl --base models/gemma-3-270m --out adapters/first
-      toolreplay train lora training.jsonl --base gemma-3-270m-q4_k_m.gguf --out adapters/first \\
+      toolreplay train lora training.jsonl --base gemma-3-270m-q4_k_m --out adapters/first \\
           --rank 8 --batch-tokens 2048 --max-length 2048
       toolreplay train lora training.jsonl --base models/llama --out adapters/first --resume
       toolreplay train lora more.jsonl --base models/llama --out adapters/second \\
