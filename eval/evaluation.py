@@ -13,7 +13,7 @@ from eval.judge import Judge, Poll
 from eval.labels import Labels, SolvableRate, solvable_rate
 from eval.statistics import Agreement, Rate, agreement
 from eval.verdict import Verdict, judge
-from sandbox.cassette import write_lines_whole
+from sandbox.disk import write_lines_whole
 from sandbox.errors import BadInput
 from sandbox.names import folder_name
 from sandbox.response import Provenance, StatusCode

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean, pstdev
 
 from eval.preference import Preference
-from sandbox.cassette import write_whole
+from sandbox.disk import write_whole
 
 SCORES = {"first": 100.0, "tie": 50.0, "second": 0.0}
 """What a preference counts, in percent; a tie is half a win."""

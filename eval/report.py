@@ -22,7 +22,7 @@ from eval.drawing import draw
 from eval.evaluation import Evaluation, JudgedCase
 from eval.parting import parting
 from eval.verdict import final_answer
-from sandbox.cassette import write_whole
+from sandbox.disk import write_whole
 from sandbox.response import StatusCode
 
 CODES = {int(code): code.name.lower().replace("_", " ") for code in StatusCode}

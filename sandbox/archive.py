@@ -22,9 +22,9 @@ from sandbox.cassette import (
     cassettes,
     filing_order,
     read_cassette,
-    write_bytes_whole,
     write_cassette,
 )
+from sandbox.disk import write_bytes_whole
 from sandbox.errors import BadInput, CorruptTape
 
 Keyed = tuple[str, Recording]

@@ -7,7 +7,6 @@ top-level `metadata`: the two places where vcrpy keeps what it does not know.
 
 import base64
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import yaml
 
 from sandbox.call import ApiCall
 from sandbox.depth import check_depth
+from sandbox.disk import write_whole
 from sandbox.errors import CorruptTape
 from sandbox.names import folder_name, standardise
 from sandbox.response import ERROR_TEXTS, ApiResponse, Provenance, StatusCode, status_of_http
@@ -208,38 +208,6 @@ def write_cassette(path: Path, category: str, tool: str, recordings: Iterable[Re
         width=100_000,
     )
     write_whole(path, text)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Put a text into a file so that a reader sees the old file or the new one, never a part."""
-    write_bytes_whole(path, text.encode("utf-8", "surrogatepass"))
-
-
-def write_bytes_whole(path: Path, content: bytes) -> None:
-    """Put bytes into a file so that a reader sees the old file or the new one, never a part."""
-    write_lines_whole(path, [content])
-
-
-def write_lines_whole(path: Path, lines: Iterable[bytes]) -> None:
-    """Put lines into a file so that a reader sees the old file or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with unfinished.open("wb") as file:
-        file.writelines(lines)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
-
-
-def cut_unfinished_line(path: Path) -> None:
-    """Cut off a last line that a killed process left without its end; it was never used."""
-    if not path.exists() or not path.stat().st_size:
-        return
-    with path.open("r+b") as file:
-        file.seek(-1, os.SEEK_END)
-        if file.read(1) != b"\n":
-            file.seek(0)
-            file.truncate(file.read().rfind(b"\n") + 1)
 
 
 class _Dumper(yaml.CSafeDumper):

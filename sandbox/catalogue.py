@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from sandbox.call import ApiCall, call_key
+from sandbox.disk import write_whole
 from sandbox.errors import BadInput
 from sandbox.names import folder_name, standardise
 from sandbox.tool import Api, Tool
@@ -145,7 +146,7 @@ def read_tool(path: Path) -> Tool:
 def write_tool(path: Path, tool: Tool) -> None:
     """Write one tool document."""
     text = json.dumps(tool.to_json(), ensure_ascii=False, indent=2)
-    path.write_text(text + "\n", encoding="utf-8", errors="surrogatepass")
+    write_whole(path, text + "\n")
 
 
 def tool_of_entry(entry: dict[str, Any]) -> Tool:

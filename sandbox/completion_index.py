@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sandbox.disk import cannot_write
 from sandbox.errors import CorruptTape
 from sandbox.recorded_completion import RecordedCompletion
 
@@ -173,14 +174,15 @@ class CompletionIndex:
     def _put(
         self, lines: Iterable[tuple[int, int, RecordedCompletion]], name: str, mark: str
     ) -> None:
-        self._db.executemany(
-            "insert into completions (file, start, length, model, key, instruction, place) "
-            "values (?, ?, ?, ?, ?, ?, ?)",
-            (
-                (name, start, length, _raw(r.model), r.key, _raw(r.instruction), r.order)
-                for start, length, r in lines
-            ),
-        )
+        with self._telling():
+            self._db.executemany(
+                "insert into completions (file, start, length, model, key, instruction, place) "
+                "values (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    (name, start, length, _raw(r.model), r.key, _raw(r.instruction), r.order)
+                    for start, length, r in lines
+                ),
+            )
         self._execute("insert or replace into files values (?, ?)", name, mark)
 
     def _completion(self, name: str, start: int, length: int) -> RecordedCompletion | None:
@@ -197,12 +199,19 @@ class CompletionIndex:
             return self._execute(query, *values).fetchone()
 
     def _execute(self, query: str, *values: Any) -> sqlite3.Cursor:
-        try:
+        with self._telling():
             return self._db.execute(query, values)
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Say what to do where SQLite fails."""
+        place = self._folder / FILE
+        try:
+            yield
         except sqlite3.DatabaseError as error:
-            raise CorruptTape(
-                f"{self._folder / FILE}: the index is damaged ({error}). It holds nothing of its "
-                f"own: delete it, and the next command makes it again."
+            raise cannot_write(error, place) or CorruptTape(
+                f"{place}: the index is damaged ({error}). It holds nothing of its own: delete "
+                f"it, and the next command makes it again."
             ) from error
 
     @contextmanager
@@ -210,10 +219,11 @@ class CompletionIndex:
         self._execute("begin immediate")
         try:
             yield
+            self._execute("commit")
         except BaseException:
-            self._db.execute("rollback")
+            if self._db.in_transaction:
+                self._db.execute("rollback")
             raise
-        self._db.execute("commit")
 
 
 def _connected(place: Path | str) -> sqlite3.Connection:

@@ -6,13 +6,12 @@
 import json
 import threading
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from filelock import FileLock
-
-from sandbox.cassette import cut_unfinished_line, write_lines_whole, write_whole
 from sandbox.chat import Completion, CompletionRequest
 from sandbox.completion_index import CompletionIndex
+from sandbox.disk import append_line, forget_unfinished, locked, write_lines_whole, write_whole
 from sandbox.errors import BadInput
 from sandbox.names import folder_name
 from sandbox.recorded_completion import RecordedCompletion
@@ -63,11 +62,8 @@ class CompletionTape:
             if not self._index.on_disk:
                 self._index = CompletionIndex(self._folder)
             path = self._path(record.model)
-            cut_unfinished_line(path)
             line = record.to_line().encode("utf-8", "surrogatepass") + b"\n"
-            with path.open("ab") as file:
-                start = file.tell()
-                file.write(line)
+            start = append_line(path, line)
             self._index.note(path, start, len(line), record)
             self._untidy.add(path)
 
@@ -103,14 +99,14 @@ class CompletionTape:
         with self._lock:
             for path in sorted(self._untidy):
                 with self._alone():
+                    forget_unfinished(self._folder, ".*.part")
                     write_lines_whole(path, self._index.counting(path))
                     self._index.refresh()
             self._untidy.clear()
 
-    def _alone(self) -> FileLock:
+    def _alone(self) -> AbstractContextManager[None]:
         """Keep other processes from writing while this one does."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(self._folder / ".lock")
+        return locked(self._folder)
 
     def _path(self, model: str) -> Path:
         return self._folder / f"{folder_name(model)}.jsonl"

@@ -7,6 +7,7 @@ ToolReplayError
  ├─ CorruptTape         a cassette, a completion file or the index is damaged
  ├─ UnrecordedCall      an API call that no recording answers
  ├─ UnrecordedCompletion  a model call that no recording answers
+ ├─ CannotWrite         the disk is full, or a file may not be written
  ├─ ModelFailed         a model's server refused or could not be reached
  └─ NetworkRefused      something tried to open a connection in replay
 """
@@ -52,6 +53,10 @@ class UnrecordedCall(ToolReplayError):
 
 class UnrecordedCompletion(ToolReplayError):
     """A model call that no recording answers."""
+
+
+class CannotWrite(ToolReplayError):
+    """The disk is full, or a file may not be written."""
 
 
 class ModelFailed(ToolReplayError):

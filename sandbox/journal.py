@@ -15,7 +15,8 @@ from filelock import FileLock, Timeout
 
 from sandbox.archive import Archive
 from sandbox.call import ApiCall
-from sandbox.cassette import RECORDED, Recording, cut_unfinished_line
+from sandbox.cassette import RECORDED, Recording
+from sandbox.disk import append_all, cut_unfinished_line, writing
 from sandbox.errors import BadInput, CorruptTape
 
 
@@ -28,7 +29,8 @@ def recording_alone(world: Path) -> Iterator[None]:
     """
     lock = FileLock(world / ".recording.lock")
     try:
-        lock.acquire(timeout=0)
+        with writing(world):
+            lock.acquire(timeout=0)
     except Timeout as error:
         raise BadInput(
             f"{world}: another process is recording into this world. Wait for it."
@@ -59,14 +61,17 @@ class Journal:
         return [self._recording(number, line) for number, line in enumerate(lines, start=1)]
 
     def append(self, recording: Recording) -> None:
-        """Write a recording down; it outlives the process when this returns. Safe for threads."""
+        """Write a recording down; it outlives the process when this returns. Safe for threads.
+
+        Raises:
+            CannotWrite: the disk is full, or the journal may not be written.
+        """
         line = memoryview(recording.to_line().encode("utf-8", "surrogatepass") + b"\n")
-        with self._lock:
+        with self._lock, writing(self.path):
             if self._open is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._open = FileIO(self.path, "a")
-            while line:
-                line = line[self._open.write(line) :]
+            append_all(self._open, line)
 
     def mend(self) -> None:
         """Cut off a last line that was not finished, so that lines can be appended again."""

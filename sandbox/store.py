@@ -219,6 +219,7 @@ class Store:
         return False
 
     def _build(self, sources: dict[str, str]) -> sqlite_utils.Database:
+        _forget_unfinished(self._world)
         unfinished = self.path.with_name(f".world.db.{os.getpid()}.{threading.get_ident()}")
         try:
             db = sqlite_utils.Database(_connect(unfinished))
@@ -229,7 +230,8 @@ class Store:
         except (PermissionError, sqlite3.OperationalError):
             return self._fill(sqlite_utils.Database(_connect(":memory:")), sources)
         finally:
-            unfinished.unlink(missing_ok=True)
+            with suppress(OSError):
+                unfinished.unlink()
 
     def _fill(self, db: sqlite_utils.Database, sources: dict[str, str]) -> sqlite_utils.Database:
         self._api_ids.clear()
@@ -296,6 +298,15 @@ class Store:
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self._world).as_posix()
+
+
+def _forget_unfinished(world: Path) -> None:
+    """Delete indexes that processes were making when they were killed."""
+    for left in world.glob(".world.db.*"):
+        maker = left.name.removeprefix(".world.db.").partition(".")[0]
+        if maker.isdigit() and not Path(f"/proc/{maker}").exists() and Path("/proc/self").exists():
+            with suppress(OSError):
+                left.unlink()
 
 
 def _connect(path: Path | str) -> sqlite3.Connection:

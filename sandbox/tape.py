@@ -10,7 +10,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
 from sandbox.call import ApiCall
-from sandbox.cassette import Recording, cassette_path, cassettes, read_cassette
+from sandbox.cassette import (
+    RECORDED,
+    TRANSIENT,
+    Recording,
+    cassette_path,
+    cassettes,
+    read_cassette,
+)
+from sandbox.disk import forget_unfinished
 from sandbox.drift import Drift, drift_between
 from sandbox.journal import Journal, recording_alone
 from sandbox.live import LiveClient
@@ -76,6 +84,8 @@ class Tape:
         archive, key_of = self._world.archive, self._world.key
         with ExitStack() as doors:
             doors.enter_context(recording_alone(self._world.path))
+            for folder in (RECORDED, TRANSIENT):
+                forget_unfinished(self._world.path / folder)
             self._journal.mend()
             self._journal.file(archive, key_of)
             if archive.is_sharded:

@@ -9,7 +9,8 @@ from typing import Any
 
 from sandbox.archive import Archive, Cassettes
 from sandbox.call import KEY_RULE, ApiCall
-from sandbox.cassette import Recording, cassettes, write_whole
+from sandbox.cassette import Recording, cassettes
+from sandbox.disk import write_whole
 from sandbox.errors import ToolReplayError
 from sandbox.journal import Journal, recording_alone
 from sandbox.secrets import REDACTED, Redactor

@@ -15,6 +15,7 @@ from sandbox.call import KEY_RULE, ApiCall, call_line, canonical_arguments
 from sandbox.cassette import Recording, cassettes, read_cassette
 from sandbox.catalogue import Catalogue
 from sandbox.completions import CompletionTape
+from sandbox.disk import write_whole
 from sandbox.errors import BadInput, UnrecordedCall
 from sandbox.response import ApiResponse, Provenance
 from sandbox.store import Store
@@ -295,7 +296,6 @@ def create_world(path: Path, name: str, source: str, notes: dict[str, Any] | Non
         notes: further fields of `world.json`.
     """
     if not (path / "world.json").exists():
-        path.mkdir(parents=True, exist_ok=True)
         about = {
             "name": name,
             "source": source,
@@ -304,7 +304,7 @@ def create_world(path: Path, name: str, source: str, notes: dict[str, Any] | Non
             **(notes or {}),
         }
         text = json.dumps(about, ensure_ascii=False, indent=2)
-        (path / "world.json").write_text(text + "\n", encoding="utf-8")
+        write_whole(path / "world.json", text + "\n")
     return World(path)
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.call import KEY_RULE, ApiCall, call_line
-from sandbox.cassette import write_whole
 from sandbox.chat import ChatModel
+from sandbox.disk import forget_unfinished, write_whole
 from sandbox.errors import BadInput
 from sandbox.instruction import Instruction
 from sandbox.names import folder_name
@@ -113,8 +113,7 @@ class Run:
                 f"{self.path} holds a run that was made otherwise "
                 f"({_differences(file, described)}). Give --out another directory, or delete it."
             )
-        for unfinished in self.path.rglob(".*.part"):
-            unfinished.unlink()
+        forget_unfinished(self.path)
         write_whole(file, described)
         retrieved = {"api_list"} if self._settings.retrieval else set()
         asked = [

@@ -28,21 +28,29 @@ settings.register_profile(
 settings.load_profile("toolreplay")
 
 _TRIED = pytest.StashKey[int]()
+_KILLS = pytest.StashKey[dict[str, int]]()
 
 
 def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """Count the examples that hypothesis tried."""
+    """Count the examples that hypothesis tried, and the processes that a test killed."""
     said = getattr(item, "hypothesis_statistics", "")
     tried = sum(int(n) for pair in re.findall(r"(\d+) passing.* (\d+) failing", said) for n in pair)
     item.config.stash[_TRIED] = item.config.stash.get(_TRIED, 0) + tried
+    kills = item.config.stash.setdefault(_KILLS, {})
+    for what, count in item.user_properties:
+        if what.startswith("killed "):
+            kills[what] = kills.get(what, 0) + int(str(count))
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Say how many examples were tried, where there were any."""
+    """Say how many examples were tried, and processes killed, where there were any."""
     if tried := config.stash.get(_TRIED, 0):
         terminalreporter.write_line(f"hypothesis: {tried:,} examples tried")
+    if kills := config.stash.get(_KILLS, {}):
+        told = ", ".join(f"{count} {what.removeprefix('killed ')}" for what, count in kills.items())
+        terminalreporter.write_line(f"kills: {sum(kills.values())} processes ({told})")
 
 
 # Before any test loads OpenMP, as sandbox.llama does for the command line: see there.

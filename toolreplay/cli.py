@@ -1,10 +1,12 @@
 """The command line: the commands of `toolreplay.commands` by their names."""
 
+import sqlite3
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
+from sandbox.disk import cannot_write
 from sandbox.errors import ToolReplayError
 from toolreplay import __version__
 from toolreplay.commands import (
@@ -42,8 +44,17 @@ def main() -> None:
     try:
         app()
     except ToolReplayError as error:
-        typer.echo(f"Error: {error}", err=True)
-        sys.exit(2)
+        _refuse(error)
+    except (OSError, sqlite3.Error) as error:
+        told = cannot_write(error)
+        if told is None:
+            raise
+        _refuse(told)
+
+
+def _refuse(error: ToolReplayError) -> NoReturn:
+    typer.echo(f"Error: {error}", err=True)
+    sys.exit(2)
 
 
 def _show_version(wanted: bool) -> None:

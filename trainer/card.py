@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from sandbox.cassette import write_whole
+from sandbox.disk import write_whole
 from sandbox.errors import BadInput
 from trainer.curve import smoothed
 from trainer.layout import LAYOUTS

@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
+from sandbox.disk import forget_unfinished, write_bytes_whole
 from sandbox.errors import BadInput
 
 NAME = "checkpoint.safetensors"
@@ -56,10 +57,7 @@ class State:
             tensors[f"first.{name}"] = moments["exp_avg"].cpu()
             tensors[f"second.{name}"] = moments["exp_avg_sq"].cpu()
         state = {"identity": identity, "losses": self.losses, "seconds": self.seconds}
-        folder.mkdir(parents=True, exist_ok=True)
-        unfinished = folder / f".{NAME}.part"
-        save_file(tensors, unfinished, {"state": json.dumps(state)})
-        unfinished.replace(folder / NAME)
+        write_bytes_whole(folder / NAME, save(tensors, {"state": json.dumps(state)}))
 
     def take_up(self, folder: Path, identity: str) -> None:
         """Go on from the checkpoint in a folder, where there is one.
@@ -67,6 +65,7 @@ class State:
         Raises:
             BadInput: it is damaged, or of another training.
         """
+        forget_unfinished(folder)
         found = _read(folder / NAME)
         if found is None:
             return

@@ -8,6 +8,8 @@ import plotille
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from sandbox.disk import replacing
+
 SMOOTHING = 0.1
 """Weight of the newest step in the smoothed loss."""
 
@@ -54,7 +56,5 @@ def draw_curve(losses: Sequence[float], path: Path) -> None:
         axes.plot(steps, smoothed(losses), color="#1f4e8c", linewidth=1.6, label="smoothed")
         axes.set(xlabel="step", ylabel="loss per supervised token", ylim=(0, None))
         axes.legend(frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.part")
-    FigureCanvasAgg(figure).print_figure(unfinished, format="png", metadata={"Software": None})
-    unfinished.replace(path)
+    with replacing(path) as unfinished:
+        FigureCanvasAgg(figure).print_figure(unfinished, format="png", metadata={"Software": None})

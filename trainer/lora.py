@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialised
 from transformers import PreTrainedModel
 
-from sandbox.cassette import write_whole
+from sandbox.disk import write_bytes_whole, write_whole
 from sandbox.errors import BadInput
 from trainer.checkpoint import State
 from trainer.packing import (
@@ -283,9 +283,7 @@ def save_adapter(adapted: PeftModel, base: str, out: Path) -> None:
         name: w.detach().float().cpu().contiguous()
         for name, w in get_peft_model_state_dict(adapted).items()
     }
-    unfinished = out / f".{WEIGHTS}.part"
-    unfinished.write_bytes(serialised(weights, {"format": "pt"}))
-    unfinished.replace(out / WEIGHTS)
+    write_bytes_whole(out / WEIGHTS, serialised(weights, {"format": "pt"}))
 
 
 class _Loop:

@@ -24,9 +24,9 @@ from sandbox.cassette import (
     filing_order,
     read_cassette,
     write_cassette,
-    write_whole,
 )
 from sandbox.catalogue import Catalogue, read_tool
+from sandbox.disk import write_whole
 from sandbox.errors import BadInput
 from sandbox.journal import Journal, recording_alone
 from sandbox.names import folder_name, standardise

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.call import ApiCall, read_arguments
-from sandbox.cassette import Recording, cassette_path, write_cassette, write_whole
+from sandbox.cassette import Recording, cassette_path, write_cassette
 from sandbox.catalogue import Catalogue, tool_of_entry
 from sandbox.chat import Completion
 from sandbox.completions import write_completions
+from sandbox.disk import write_whole
 from sandbox.errors import BadInput
 from sandbox.importers.intake import Imported, known_documents, take_in
 from sandbox.importers.tool_directory import ToolDirectory

@@ -7,14 +7,13 @@ takes its place or somebody simulates it anew.
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from sandbox.call import ApiCall
-from sandbox.cassette import cut_unfinished_line, write_whole
+from sandbox.disk import append_line, forget_unfinished, locked, write_whole
 from sandbox.errors import CorruptTape
 from sandbox.names import folder_name, standardise
 from sandbox.simulator.answer import Answer
@@ -130,11 +129,8 @@ class Simulation:
         path = self._path(simulated.call.category, simulated.call.tool)
         with self._lock, self._alone():
             lines = self._lines(path)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            cut_unfinished_line(path)
             line = simulated.to_line().encode("utf-8", "surrogatepass") + b"\n"
-            with path.open("ab") as file:
-                file.write(line if file.tell() else _header(simulated.call) + line)
+            append_line(path, line, _header(simulated.call))
             lines.setdefault((simulated.key, simulated.history), simulated)
             self._untidy.add(path)
 
@@ -163,13 +159,13 @@ class Simulation:
         with self._lock:
             for path in sorted(self._untidy):
                 with self._alone():
+                    forget_unfinished(path.parent)
                     self._files[path] = self._read(path)
                     self._write(path, self._files[path])
             self._untidy.clear()
 
-    def _alone(self) -> FileLock:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(self._folder / ".lock")
+    def _alone(self) -> AbstractContextManager[None]:
+        return locked(self._folder)
 
     def _path(self, category: str, tool: str) -> Path:
         return self._folder / folder_name(category) / f"{folder_name(tool)}.jsonl"

@@ -56,7 +56,7 @@ def compare(
     from eval import comparison as gate
     from eval.case import Cases
     from eval.evaluation import evaluate
-    from sandbox.cassette import write_whole
+    from sandbox.disk import write_whole
     from toolreplay.judging import opened_judges
     from toolreplay.modes import read_mode
     from toolreplay.tables import flip_table

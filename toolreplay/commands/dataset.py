@@ -42,7 +42,7 @@ def dataset(
       toolreplay dataset runs/model runs/planner --grounded --layout conversations --out t.jsonl
       toolreplay dataset ../shared/toolbench/answers --layout openai --out training.jsonl
     """
-    from sandbox.cassette import write_whole
+    from sandbox.disk import write_whole
     from sandbox.errors import BadInput
     from toolreplay.selection import grounded_paths
     from trainer.dataset import conversations, instances, openai_records, read_answers

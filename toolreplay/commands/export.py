@@ -35,7 +35,7 @@ def tooleval(
 
     from eval.case import Cases
     from eval.conversion import Converted, dump
-    from sandbox.cassette import write_whole
+    from sandbox.disk import write_whole
     from sandbox.names import folder_name
 
     sets: dict[str, dict[str, Converted]] = {}

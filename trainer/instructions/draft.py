@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sandbox.cassette import write_whole
+from sandbox.disk import write_whole
 from trainer.instructions.sample import Sample
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from sandbox.cassette import write_whole
+from sandbox.disk import write_whole
 from sandbox.errors import BadInput
 from solver.retriever.collection import Collection
 from solver.retriever.encoder import Encoder
