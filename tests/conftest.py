@@ -38,7 +38,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
     item.config.stash[_TRIED] = item.config.stash.get(_TRIED, 0) + tried
     kills = item.config.stash.setdefault(_KILLS, {})
     for what, count in item.user_properties:
-        if what.startswith("killed "):
+        if what == "torn" or what.startswith("killed "):
             kills[what] = kills.get(what, 0) + int(str(count))
 
 
@@ -49,8 +49,11 @@ def pytest_terminal_summary(
     if tried := config.stash.get(_TRIED, 0):
         terminalreporter.write_line(f"hypothesis: {tried:,} examples tried")
     if kills := config.stash.get(_KILLS, {}):
-        told = ", ".join(f"{count} {what.removeprefix('killed ')}" for what, count in kills.items())
-        terminalreporter.write_line(f"kills: {sum(kills.values())} processes ({told})")
+        torn = kills.pop("torn", 0)
+        told = ", ".join(f"{what.removeprefix('killed ')} {n}" for what, n in kills.items())
+        terminalreporter.write_line(
+            f"kills: {sum(kills.values())} processes, {torn} of them in a write ({told})"
+        )
 
 
 # Before any test loads OpenMP, as sandbox.llama does for the command line: see there.

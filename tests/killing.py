@@ -102,7 +102,7 @@ def work(name: str, arguments: tuple[Any, ...], death: Death, pipe: Connection) 
 
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.killing", "uvicorn.lifespan.on", "asyncio"])
+CONTEXT.set_forkserver_preload(["tests.killing", "tests.test_training", "uvicorn.lifespan.on"])
 
 
 class Child:
@@ -147,7 +147,9 @@ def record(world: Path, calls: list[ApiCall], url: str, refresh: bool, ack: Ack)
 def simulate(world: Path, calls: list[ApiCall], ack: Ack) -> None:
     opened = World(world)
     with answering(opened, "simulate"), ThreadPoolExecutor(2) as pool:
-        for number, body in enumerate(pool.map(lambda call: opened.session().call(call).body, calls)):
+        for number, body in enumerate(
+            pool.map(lambda call: opened.session().call(call).body, calls)
+        ):
             ack((number, body))
 
 

@@ -8,7 +8,7 @@ import random
 import shutil
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import pytest
 from sandbox.call import ApiCall
 from sandbox.world import World, create_world
 from tests.api_server import ApiServer, api_server
-from tests.conftest import API_LIST, WEATHER, http_recording, make_world
+from tests.conftest import API_LIST, http_recording, make_world
 from tests.gateway import body
 from tests.killing import Child, Death
 from tests.model_server import ModelServer, model_server
@@ -62,7 +62,7 @@ class Trial:
     check: Callable[[Path, list[Any]], None]
     forget: tuple[str, ...] = ()
     kills: int = 0
-    torn: int = field(default=0)
+    torn: int = 0
 
     def kept(self, folder: Path) -> dict[str, bytes]:
         return {n: c for n, c in files_of(folder).items() if not n.endswith(self.forget or "//")}
@@ -81,7 +81,6 @@ class Trial:
             self._recover(scratch / "killed", seeded, operations, list(filter(None, sizes)))
             assert self.kept(scratch / "killed") == expected
             shutil.rmtree(scratch / "killed")
-        assert self.torn
 
     def _recover(
         self, folder: Path, seeded: random.Random, operations: int, sizes: list[int]
@@ -128,6 +127,7 @@ def finish(
     def run(trial: Trial, share: float) -> None:
         trial.run(tmp_path / "trial", max(2, round(KILLS * share)))
         record_property(f"killed {trial.name}", trial.kills)
+        record_property("torn", trial.torn)
 
     return run
 
@@ -224,7 +224,6 @@ def test_solving_and_judging(
         for number, city in enumerate(CITIES)
     ]
     (tmp_path / "start" / "cities.json").write_text(json.dumps(asked))
-    seen: dict[Path, bytes] = {}
 
     def check(folder: Path, acknowledged: list[Any]) -> None:
         for word in acknowledged:
@@ -236,7 +235,6 @@ def test_solving_and_judging(
     go = ran("solve_and_judge", below("world"), below("cities.json"), below("run"), model.url)
     trial = Trial("solve", tmp_path / "start", go, check)
     finish(trial, SHARES["solve"])
-    assert not seen
 
 
 def test_training(tmp_path: Path, finish: Callable[[Trial, float], None]) -> None:
@@ -244,7 +242,8 @@ def test_training(tmp_path: Path, finish: Callable[[Trial, float], None]) -> Non
     from tests import tiny_models
     from trainer.checkpoint import read_checkpoint
 
-    tiny_models.write(tmp_path / "model", "llama")
+    small: dict[str, Any] = {"hidden_size": 64, "intermediate_size": 128}
+    tiny_models.llama(tmp_path / "model", tiny_models.byte_level(), **small)
     (tmp_path / "start").mkdir()
 
     def check(folder: Path, acknowledged: list[Any]) -> None:
@@ -255,6 +254,17 @@ def test_training(tmp_path: Path, finish: Callable[[Trial, float], None]) -> Non
     go = ran("learn", tmp_path / "model", below("adapter"))
     forget = ("checkpoint.safetensors",)
     finish(Trial("train", tmp_path / "start", go, check, forget), SHARES["train"])
+
+
+def asked(client: httpx.Client) -> Iterator[tuple[int, Any]]:
+    names = {"category": "Commerce", "tool_name": "shop", "api_name": "item"}
+    for number in range(8):
+        try:
+            answered = client.post("/virtual", json=body({"id": number}, **names))
+        except httpx.TransportError:
+            return
+        assert answered.status_code == 200
+        yield number, answered.json()["response"]
 
 
 @pytest.mark.parametrize("mode", ["live", "simulate"])
@@ -275,16 +285,6 @@ def test_serving(
             if child.process.is_alive():
                 os.kill(child.process.pid or 0, signal.SIGTERM)
         return child, [*words, *child.end()]
-
-    def asked(client: httpx.Client) -> Iterator[tuple[int, Any]]:
-        names = {"category": "Commerce", "tool_name": "shop", "api_name": "item"}
-        for number in range(8):
-            try:
-                answered = client.post("/virtual", json=body({"id": number}, **names))
-            except httpx.TransportError:
-                return
-            assert answered.status_code == 200
-            yield number, answered.json()["response"]
 
     def check(folder: Path, acknowledged: list[Any]) -> None:
         opened = World(folder / "world")
