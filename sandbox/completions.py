@@ -11,7 +11,16 @@ from pathlib import Path
 
 from sandbox.chat import Completion, CompletionRequest
 from sandbox.completion_index import CompletionIndex
-from sandbox.disk import append_line, forget_unfinished, locked, write_lines_whole, write_whole
+from sandbox.disk import (
+    append_line,
+    forget_unfinished,
+    locked,
+    mark_tidy,
+    mark_untidy,
+    untidy,
+    write_lines_whole,
+    write_whole,
+)
 from sandbox.errors import BadInput
 from sandbox.names import folder_name
 from sandbox.recorded_completion import RecordedCompletion
@@ -30,7 +39,6 @@ class CompletionTape:
         self._lock = threading.Lock()
         self._index = CompletionIndex(folder)
         self._also: list[CompletionIndex] = []
-        self._untidy: set[Path] = set()
 
     @property
     def models(self) -> list[str]:
@@ -63,9 +71,9 @@ class CompletionTape:
                 self._index = CompletionIndex(self._folder)
             path = self._path(record.model)
             line = record.to_line().encode("utf-8", "surrogatepass") + b"\n"
+            mark_untidy(path)
             start = append_line(path, line)
             self._index.note(path, start, len(line), record)
-            self._untidy.add(path)
 
     def claim(self, model: str, hashes: list[str]) -> None:
         """Note which files a model's name stands for here.
@@ -95,14 +103,14 @@ class CompletionTape:
         self._also.append(CompletionIndex(folder))
 
     def tidy(self) -> None:
-        """Sort the files that were appended to, with what other processes put there since."""
+        """Sort the files that were appended to, also by processes that were killed before this."""
         with self._lock:
-            for path in sorted(self._untidy):
+            for path in untidy(self._folder, ".*.jsonl"):
                 with self._alone():
                     forget_unfinished(self._folder, ".*.part")
                     write_lines_whole(path, self._index.counting(path))
                     self._index.refresh()
-            self._untidy.clear()
+                    mark_tidy(path)
 
     def _alone(self) -> AbstractContextManager[None]:
         """Keep other processes from writing while this one does."""

@@ -167,6 +167,32 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def mark_untidy(path: Path) -> None:
+    """Note that a file is out of order; the note outlives the process.
+
+    Raises:
+        CannotWrite: the disk is full, or the folder may not be written.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _untidy_mark(path).touch()
+
+
+def untidy(folder: Path, pattern: str) -> list[Path]:
+    """List the files that were marked, where they may be written."""
+    marks = [m for m in folder.glob(f"{pattern}.untidy") if os.access(m.parent, os.W_OK)]
+    return sorted(m.with_name(m.name.removeprefix(".").removesuffix(".untidy")) for m in marks)
+
+
+def mark_tidy(path: Path) -> None:
+    """Take the note of `mark_untidy` away."""
+    _untidy_mark(path).unlink(missing_ok=True)
+
+
+def _untidy_mark(path: Path) -> Path:
+    return path.with_name(f".{path.name}.untidy")
+
+
 def forget_unfinished(folder: Path, pattern: str = "**/.*.part") -> None:
     """Delete what killed processes left; only where no other process can be writing."""
     for left in folder.glob(pattern):

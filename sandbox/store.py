@@ -7,7 +7,7 @@ import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from sandbox.archive import Archive, Entry
 from sandbox.call import KEY_RULE, ApiCall, canonical_arguments
 from sandbox.cassette import Recording
 from sandbox.catalogue import Catalogue
+from sandbox.disk import cannot_write
 from sandbox.errors import CorruptTape
 from sandbox.journal import Journal
 from sandbox.names import standardise
@@ -132,33 +133,38 @@ class Store:
 
     def forget_sources(self) -> None:
         """Note that the files are about to change: until `note_sources`, the index is outdated."""
-        with self._lock, self._db.conn:
+        with self._telling(), self._lock, self._db.conn:
             self._db.conn.execute("delete from sources")
             if not self._db.conn.execute("select 1 from recordings").fetchone():
                 self._db.conn.execute("drop index recordings_key")
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Index recordings that are being filed; they are on disk after `commit`."""
-        with self._lock:
+        with self._telling(), self._lock:
             self._add(self._db, entries)
 
     def commit(self) -> None:
         """Bring what was added to disk."""
-        with self._lock:
+        with self._telling(), self._lock:
             self._db.conn.commit()
 
     def note_sources(self) -> None:
         """Note that the index was made from the files as they are now."""
-        with self._lock, self._db.conn:
+        with self._telling(), self._lock, self._db.conn:
             _index(self._db)
             self._note(self._db, self._sources())
 
     def _rows(self, query: str, arguments: list[Any]) -> list[Any]:
+        with self._telling(), self._lock:
+            return self._db.conn.execute(query, arguments).fetchall()
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Say what to do where SQLite fails."""
         try:
-            with self._lock:
-                return self._db.conn.execute(query, arguments).fetchall()
+            yield
         except sqlite3.DatabaseError as error:
-            raise self._damaged(str(error)) from error
+            raise cannot_write(error, self.path) or self._damaged(str(error)) from error
 
     def _recording(self, row: tuple[int, str | None, str]) -> Recording:
         try:

@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.call import ApiCall
-from sandbox.disk import append_line, forget_unfinished, locked, write_whole
+from sandbox.disk import (
+    append_line,
+    forget_unfinished,
+    locked,
+    mark_tidy,
+    mark_untidy,
+    untidy,
+    write_whole,
+)
 from sandbox.errors import CorruptTape
 from sandbox.names import folder_name, standardise
 from sandbox.simulator.answer import Answer
@@ -109,7 +117,6 @@ class Simulation:
         self._folder = world / SIMULATED
         self._lock = threading.RLock()
         self._files: dict[Path, dict[Identity, Simulated]] = {}
-        self._untidy: set[Path] = set()
 
     def __iter__(self) -> Iterator[Simulated]:
         for path in sorted(self._folder.glob("*/*.jsonl")):
@@ -130,9 +137,9 @@ class Simulation:
         with self._lock, self._alone():
             lines = self._lines(path)
             line = simulated.to_line().encode("utf-8", "surrogatepass") + b"\n"
+            mark_untidy(path)
             append_line(path, line, _header(simulated.call))
             lines.setdefault((simulated.key, simulated.history), simulated)
-            self._untidy.add(path)
 
     def drop(self, gone: Callable[[Simulated], bool]) -> int:
         """Take answers off the tape.
@@ -155,14 +162,14 @@ class Simulation:
         return count
 
     def tidy(self) -> None:
-        """Sort the files that were appended to, with what other processes put there since."""
+        """Sort the files that were appended to, also by processes that were killed before this."""
         with self._lock:
-            for path in sorted(self._untidy):
+            for path in untidy(self._folder, "*/.*.jsonl"):
                 with self._alone():
                     forget_unfinished(path.parent)
                     self._files[path] = self._read(path)
                     self._write(path, self._files[path])
-            self._untidy.clear()
+                    mark_tidy(path)
 
     def _alone(self) -> AbstractContextManager[None]:
         return locked(self._folder)
