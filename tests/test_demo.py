@@ -26,7 +26,6 @@ from solver.method import Method
 from solver.run import steps
 from solver.search import Drawing, Limits
 from tests.conftest import DEMO, ROOT, answer, call
-from tests.test_network import FAIL_ON_ANY_SOCKET
 
 CALLS = ROOT / "examples" / "upstream" / "calls.jsonl"
 SPLIT = json.loads((DEMO / "split.json").read_bytes())
@@ -190,29 +189,8 @@ def test_the_documented_calls_solve_the_instruction(demo: World, instruction: In
     assert judge(instruction, result).grounded
 
 
-def run_demo(out: Path, workers: int, hash_seed: str, program: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", program, "demo", "--out", str(out), "--workers", str(workers)],
-        env={**os.environ, "PYTHONHASHSEED": hash_seed, "OPENAI_API_KEY": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "ReACT" in done.stdout
-    assert "DFSDT" in done.stdout
-
-
 def files_of(folder: Path) -> dict[Path, bytes]:
     return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-
-def test_two_demo_runs_are_the_same_bytes_and_open_no_socket(tmp_path: Path) -> None:
-    plain = "from toolreplay.cli import main; main()"
-    run_demo(tmp_path / "one", 1, "1", plain)
-    run_demo(tmp_path / "two", 8, "2", FAIL_ON_ANY_SOCKET)
-    assert len(list((tmp_path / "one").rglob("*.json"))) > 2 * sum(KINDS.values())
-    assert files_of(tmp_path / "one") == files_of(tmp_path / "two")
 
 
 @pytest.fixture(scope="module")
