@@ -35,6 +35,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
     """Count the examples that hypothesis tried, and the processes that a test killed."""
     said = getattr(item, "hypothesis_statistics", "")
     tried = sum(int(n) for pair in re.findall(r"(\d+) passing.* (\d+) failing", said) for n in pair)
+    tried += sum(int(str(count)) for what, count in item.user_properties if what == "examples")
     item.config.stash[_TRIED] = item.config.stash.get(_TRIED, 0) + tried
     kills = item.config.stash.setdefault(_KILLS, {})
     for what, count in item.user_properties:

@@ -200,10 +200,13 @@ def test_simulating(tmp_path: Path, finish: Callable[[Trial, float], None]) -> N
     ]
 
     def check(folder: Path, acknowledged: list[Any]) -> None:
-        there = {s.key: s.reply.answer.body for s in World(folder / "world").simulation}
+        opened = World(folder / "world")
+        there = {s.key: s for s in opened.simulation}
         for number, answered in acknowledged:
             if number != "operations":
-                assert there[World(folder / "world").key(calls[number])] == answered
+                kept = there[opened.key(calls[number])]
+                told = kept.reply.answer.recording(kept.call, opened.document(kept.call)[1])
+                assert told.api_response().body == answered
 
     go = ran("simulate", below("world"), calls)
     finish(Trial("simulate", tmp_path / "start", go, check), SHARES["simulate"])

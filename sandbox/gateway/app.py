@@ -80,6 +80,7 @@ class Gateway:
             "/rapidapi": Virtual("/rapidapi", self._answers, self._statistics),
         }
         self._mcp: StreamableHTTPSessionManager | None = None
+        self._serves_models = bool(model_routes)
         self._routes = Starlette(
             routes=[
                 *self._own_routes(),
@@ -174,7 +175,7 @@ class Gateway:
         return PlainTextResponse(b"".join(lines), media_type="application/jsonl")
 
     async def _openapi(self, _: Request) -> Response:
-        return JSONResponse(openapi(self._world.about["name"]))
+        return JSONResponse(openapi(self._world.about["name"], self._serves_models))
 
 
 class _Mcp:

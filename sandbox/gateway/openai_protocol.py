@@ -47,7 +47,9 @@ class _Asked(BaseModel):
         return Sampling(self.temperature, self.seed or 0, tokens, self.frequency_penalty)
 
 
-class _ChatAsked(_Asked):
+class ChatAsked(_Asked):
+    """The body of a request for a chat completion."""
+
     messages: list[dict[str, Any]] = Field(min_length=1)
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
@@ -58,7 +60,9 @@ class _ChatAsked(_Asked):
     max_completion_tokens: int | None = Field(None, ge=1)
 
 
-class _TextAsked(_Asked):
+class TextAsked(_Asked):
+    """The body of a request for a completion."""
+
     prompt: str | list[str]
     max_tokens: int | None = Field(None, ge=1)
 
@@ -143,7 +147,7 @@ class OpenAIProtocol:
         return _refusal(completion) or JSONResponse(said.whole(completion))
 
     def _chat_job(self, body: bytes) -> _Job:
-        asked = _ChatAsked.model_validate_json(body)
+        asked = ChatAsked.model_validate_json(body)
         functions, must_call = _offered(asked)
         limit = asked.max_completion_tokens or asked.max_tokens or 512
         question = CompletionRequest(
@@ -160,7 +164,7 @@ class OpenAIProtocol:
         return _Job(ask, limit, True, old, asked.stream, _counted(asked))
 
     def _text_job(self, body: bytes) -> _Job:
-        asked = _TextAsked.model_validate_json(body)
+        asked = TextAsked.model_validate_json(body)
         prompts = [asked.prompt] if isinstance(asked.prompt, str) else asked.prompt
         if len(prompts) != 1:
             raise BadInput(f"prompt: one text at a time, not {len(prompts)}.")
@@ -285,7 +289,7 @@ def _event(content: dict[str, Any]) -> str:
     return f"data: {json.dumps(content, ensure_ascii=False)}\n\n"
 
 
-def _offered(asked: _ChatAsked) -> tuple[list[dict[str, Any]], bool]:
+def _offered(asked: ChatAsked) -> tuple[list[dict[str, Any]], bool]:
     """Give the functions that may be called, and whether one must be.
 
     Raises:
@@ -316,7 +320,7 @@ def _function(tool: dict[str, Any]) -> dict[str, Any]:
     return function
 
 
-def _schema(asked: _ChatAsked, functions: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+def _schema(asked: ChatAsked, functions: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """Read what the answer's words are held to.
 
     Raises:

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from pydantic import BaseModel
+
+from sandbox.gateway.openai_protocol import ChatAsked, TextAsked
 from sandbox.gateway.virtual import INSTRUCTION_HEADER, VirtualAnswer, VirtualCall
 
 _INSTRUCTION = {
@@ -17,6 +20,22 @@ _PAGING = [
     {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 500}},
 ]
 
+_REFUSALS = {
+    401: "The gateway's token is missing",
+    403: "The request comes from another site's page",
+    404: "There is no such thing here",
+    405: "The path takes another method",
+    406: "The answer's media type is not accepted",
+    408: "The body did not come in time",
+    413: "The body is too large",
+    415: "The body is of another media type",
+    421: "The Host is no name of this machine",
+    422: "A part of the request is missing, or of the wrong type",
+    501: "A package is missing that this needs",
+}
+
+_EVERYWHERE = (401, 403, 408, 413, 421)
+
 _EXAMPLE = {
     "category": "Travel",
     "tool_name": "public_holidays",
@@ -27,11 +46,12 @@ _EXAMPLE = {
 }
 
 
-def openapi(world: str) -> dict[str, Any]:
+def openapi(world: str, models: bool = False) -> dict[str, Any]:
     """Describe a gateway.
 
     Args:
         world: the name of its world.
+        models: whether a model is served as well.
 
     Returns:
         An OpenAPI 3.1 document.
@@ -48,7 +68,7 @@ def openapi(world: str) -> dict[str, Any]:
             "/rapidapi": {
                 "post": _call("ToolBench's protocol", "as text, cut at 2,048 characters")
             },
-            "/mcp": {"post": _operation("All tools as an MCP server (streamable HTTP)", [])},
+            "/mcp": {"post": _mcp()},
             "/catalogue": {
                 "get": _operation(
                     "Tools, page by page",
@@ -62,15 +82,17 @@ def openapi(world: str) -> dict[str, Any]:
                         {"name": "category", "in": "query", "schema": {"type": "string"}},
                         *_PAGING,
                     ],
+                    refusals=(422,),
                 )
             },
             "/catalogue/{category}/{tool}": {
-                "get": _operation("A tool's documents", _path("category", "tool"))
+                "get": _operation("A tool's documents", _path("category", "tool"), refusals=(404,))
             },
             "/catalogue/{category}/{tool}/{api}": {
                 "get": _operation(
                     "Recorded calls of an API, with their provenance",
                     [*_path("category", "tool", "api"), *_PAGING],
+                    refusals=(404, 422),
                 )
             },
             "/statistics": {"get": _operation("Answers by provenance, and their latency", [])},
@@ -83,12 +105,18 @@ def openapi(world: str) -> dict[str, Any]:
                 )
             },
             "/health": {"get": _operation("Whether the gateway is up", [])},
+            **(_model_paths() if models else {}),
         },
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "schemas": {
                 "VirtualCall": VirtualCall.model_json_schema(),
                 "VirtualAnswer": VirtualAnswer.model_json_schema(),
+                "Refusal": {
+                    "type": "object",
+                    "properties": {"detail": {"type": ["string", "array"]}},
+                    "required": ["detail"],
+                },
             },
         },
         "security": [{}, {"token": []}],
@@ -116,18 +144,90 @@ def _call(protocol: str, response: str) -> dict[str, Any]:
                 "description": "The answer",
                 "content": {"application/json": {"schema": {"$ref": f"{schemas}/VirtualAnswer"}}},
             },
-            "422": {"description": "The body lacks a field, or one is of the wrong type"},
+            **_refused(*_EVERYWHERE, 422),
         },
     }
 
 
 def _operation(
-    summary: str, parameters: list[dict[str, Any]], media_type: str = "application/json"
+    summary: str,
+    parameters: list[dict[str, Any]],
+    media_type: str = "application/json",
+    refusals: tuple[int, ...] = (),
 ) -> dict[str, Any]:
     return {
         "summary": summary,
         "parameters": parameters,
-        "responses": {"200": {"description": "Done", "content": {media_type: {}}}},
+        "responses": {
+            "200": {"description": "Done", "content": {media_type: {}}},
+            **_refused(*_EVERYWHERE, *refusals),
+        },
+    }
+
+
+def _refused(*statuses: int) -> dict[str, Any]:
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}}
+    return {
+        str(s): {"description": _REFUSALS[s], "content": content} for s in sorted(set(statuses))
+    }
+
+
+def _mcp() -> dict[str, Any]:
+    """Describe `/mcp`; its refusals beyond the gateway's own are JSON-RPC's."""
+    message = {
+        "type": "object",
+        "properties": {
+            "jsonrpc": {"const": "2.0"},
+            "id": {"type": ["string", "integer"]},
+            "method": {"type": "string"},
+            "params": {"type": "object"},
+        },
+        "required": ["jsonrpc", "method"],
+    }
+    told = {"content": {"application/json": {}, "text/event-stream": {}}}
+    by_protocol = (400, 404, 406, 415)
+    return {
+        "summary": "All tools as an MCP server (streamable HTTP)",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": message}}},
+        "responses": {
+            "200": {"description": "The answer", **told},
+            "202": {"description": "A notification was taken"},
+            **_refused(*_EVERYWHERE, 501),
+            **{
+                str(s): {"description": _REFUSALS.get(s, "The message is none of MCP's"), **told}
+                for s in by_protocol
+            },
+        },
+    }
+
+
+def _model_paths() -> dict[str, Any]:
+    """Describe what a served model answers, in OpenAI's protocol."""
+    told = {"content": {"application/json": {}}}
+    failed = {"400": {"description": "The request cannot be answered", **told}}
+    missing = {"404": {"description": _REFUSALS[404], **told}}
+    streamed = {"content": {"application/json": {}, "text/event-stream": {}}}
+
+    def completion(summary: str, asked: type[BaseModel]) -> dict[str, Any]:
+        body = {"application/json": {"schema": asked.model_json_schema()}}
+        return {
+            "summary": summary,
+            "requestBody": {"required": True, "content": body},
+            "responses": {
+                "200": {"description": "The completion", **streamed},
+                **_refused(*_EVERYWHERE),
+                **failed,
+            },
+        }
+
+    shown = _operation("The model", _path("name"))
+    return {
+        "/v1/models": {"get": _operation("The model that is served", [])},
+        "/v1/models/{name}": {"get": {**shown, "responses": {**shown["responses"], **missing}}},
+        "/v1/chat/completions": {
+            "post": completion("Chat completions (OpenAI's protocol)", ChatAsked)
+        },
+        "/v1/completions": {"post": completion("Completions (OpenAI's protocol)", TextAsked)},
     }
 
 
