@@ -79,7 +79,9 @@ class Recording:
             body = {"base64": base64.b64encode(raw).decode("ascii")}
             interaction["response"] = {**interaction["response"], "body": body}
         place = {"category": self.call.category, "tool": self.call.tool}
-        return _line({**place, "transient": self.transient, "interaction": interaction})
+        entry = {**place, "transient": self.transient, "interaction": interaction}
+        line = _line(entry)
+        return line if line.isascii() or _is_text(line) else json.dumps(entry)
 
     @classmethod
     def from_line(cls, line: str) -> "Recording":
@@ -170,7 +172,7 @@ def read_cassette(path: Path) -> list[Recording]:
     transient = path.parent.parent.name == TRANSIENT
     try:
         check_depth(text)
-        cassette = yaml.load(text, Loader=yaml.CSafeLoader)
+        cassette = _texts(yaml.load(text, Loader=yaml.CSafeLoader), b"!!binary" in text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
@@ -211,10 +213,51 @@ def write_cassette(path: Path, category: str, tool: str, recordings: Iterable[Re
 
 
 class _Dumper(yaml.CSafeDumper):
-    """Writes repeated values out in full, so that no entry depends on another."""
+    """Writes repeated values out in full, so that no entry depends on another.
+
+    A text with half of a character in it, as JSON's `"\\ud800"` makes, is none that YAML has: it
+    goes as the bytes that stand for it.
+    """
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+    def represent_text(self, text: str) -> yaml.Node:
+        """Write a text."""
+        if text.isascii() or _is_text(text):
+            return self.represent_str(text)
+        return self.represent_binary(text.encode("utf-8", "surrogatepass"))
+
+
+_Dumper.add_representer(str, _Dumper.represent_text)
+
+
+def _texts(cassette: Any, has_binary: bool) -> Any:
+    """Give texts back that were written as bytes, in what YAML read; bytes stay what is no text."""
+    if not has_binary:
+        return cassette
+    if isinstance(cassette, dict):
+        return {_texts(name, True): _texts(value, True) for name, value in cassette.items()}
+    if isinstance(cassette, list):
+        return [_texts(value, True) for value in cassette]
+    return _text(cassette) if isinstance(cassette, bytes) else cassette
+
+
+def _text(raw: bytes) -> str | bytes:
+    try:
+        text = raw.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return raw
+    return raw if _is_text(text) else text
+
+
+def _is_text(text: str) -> bool:
+    """Tell whether there are no halves of characters in a text."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _corrupt(path: Path, line: int, problem: str) -> CorruptTape:

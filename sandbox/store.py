@@ -60,7 +60,8 @@ class Store:
         rows = self._rows(
             "select id, instruction, recording from recordings where key = ? order by id", [key]
         )
-        own = [row for row in rows if instruction is not None and row[1] == instruction]
+        wanted = None if instruction is None else _storable(instruction)
+        own = [row for row in rows if wanted is not None and row[1] == wanted]
         return [self._recording(row) for row in own or rows]
 
     def of_api(self, tool: str, api: str) -> Iterator[Recording]:
@@ -276,13 +277,18 @@ class Store:
         db.conn.executemany(
             "insert into recordings (key, instruction, api_id, recording) values (?, ?, ?, ?)",
             (
-                (self._catalogue.key(r.call), r.instruction, self._api_id(db, r.call), line)
+                (
+                    self._catalogue.key(r.call),
+                    None if r.instruction is None else _storable(r.instruction),
+                    self._api_id(db, r.call),
+                    line,
+                )
                 for r, line in entries
             ),
         )
 
     def _api_id(self, db: sqlite_utils.Database, call: ApiCall) -> int:
-        place = (call.category, call.tool, call.api)
+        place = (_storable(call.category), _storable(call.tool), _storable(call.api))
         if place not in self._api_ids:
             tool, api = standardise(call.tool), standardise(call.api)
             found = (
@@ -292,7 +298,7 @@ class Store:
                 or db.conn.execute(
                     "insert into apis (category, tool, tool_name, api, api_name) "
                     "values (?, ?, ?, ?, ?) returning id",
-                    (call.category, call.tool, tool, call.api, api),
+                    (place[0], place[1], tool, place[2], api),
                 ).fetchone()
             )
             self._api_ids[place] = found[0]
@@ -313,6 +319,11 @@ def _forget_unfinished(world: Path) -> None:
         if maker.isdigit() and not Path(f"/proc/{maker}").exists() and Path("/proc/self").exists():
             with suppress(OSError):
                 left.unlink()
+
+
+def _storable(text: str) -> str:
+    """Give a text as SQLite can hold it: halves of characters are written out."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def _connect(path: Path | str) -> sqlite3.Connection:

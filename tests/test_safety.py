@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ import pytest
 
 from sandbox.call import ApiCall
 from sandbox.cassette import Recording, cassette_path, cassettes, write_cassette
-from sandbox.errors import CorruptTape, ToolReplayError
+from sandbox.errors import BadInput, CorruptTape, ToolReplayError
 from sandbox.importers.openapi import import_openapi
 from sandbox.importers.toolbench import import_toolbench
+from sandbox.importers.vcr import import_vcr
 from sandbox.network import network_shut
 from sandbox.simulator.answer import Answer
 from sandbox.simulator.engine import Reply
@@ -325,3 +327,82 @@ def test_nesting_without_end_does_not_end_the_process(tmp_path: Path, nested: st
         done = toolreplay(*options)
         assert done.returncode == 2, (options, done.returncode, done.stderr[-300:])
         assert "Traceback" not in done.stderr
+
+
+def laughs(levels: int) -> str:
+    """A text of some hundred bytes whose aliases unfold to ten to the power of its levels."""
+    more = (f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, levels + 1))
+    return "".join(["a0: &a0 [lol]\n", *more])
+
+
+ENTRY = """
+version: 1
+metadata: {category: Weather, tool: Weather Now}
+interactions:
+- request: {method: GET, uri: x, body: null, headers: *shared}
+  response:
+    status: {code: 200}
+    headers: *shared
+    body: {string: '7'}
+    toolreplay: {api: By City, arguments: {city: Oslo}}
+"""
+
+
+@pytest.mark.parametrize("bomb", [laughs(9), "a: &a [*a]\n", "a: &a {b: [x, *a]}\n"])
+def test_aliases_without_bounds_are_refused_before_they_unfold(tmp_path: Path, bomb: str) -> None:
+    world = make_world(tmp_path / "world", [http_recording({"city": "Oslo"}, {})])
+    [cassette] = cassettes(world.path)
+    text = bomb + ENTRY.replace("*shared", "*a9" if "a9" in bomb else "*a")
+    cassette.write_text(text)
+    api = tmp_path / "api.yaml"
+    api.write_text("openapi: 3.1.0\n" + bomb)
+    readers: list[tuple[Any, Path]] = [
+        (lambda: World(world.path).store, cassette),
+        (lambda: import_vcr(cassette, tmp_path / "into"), cassette),
+        (lambda: import_openapi(api, tmp_path / "into"), api),
+    ]
+    for read, named in readers:
+        tracemalloc.start()
+        with pytest.raises(ToolReplayError, match="alias") as refused:
+            read()
+        assert str(named) in str(refused.value)
+        assert tracemalloc.get_traced_memory()[1] < 50_000_000
+        tracemalloc.stop()
+    assert cassette.read_text() == text
+
+
+def test_aliases_as_yaml_writers_make_them_are_read(tmp_path: Path) -> None:
+    world = make_world(tmp_path / "world", [http_recording({"city": "Oslo"}, {})])
+    [cassette] = cassettes(world.path)
+    cassette.write_text("shared: &shared {a: [b]}\n" + ENTRY)
+    assert world.call(ApiCall("Weather", "Weather Now", "By City", {"city": "Oslo"})).body == 7
+
+
+@pytest.mark.parametrize("kind", ["cassettes", "shards"])
+def test_halves_of_characters_survive(tmp_path: Path, server: ApiServer, kind: str) -> None:
+    r"""JSON may hold `"\ud800"`, which neither UTF-8 nor YAML nor SQLite has."""
+    from sandbox.live import LiveClient
+    from sandbox.policy import LivePolicy
+
+    half = "\ud800 x"
+    create_world(tmp_path / "world", "w", "made by a test", {"recordings": kind})
+    world = make_world(tmp_path / "world", [])
+    bodies = [json.dumps({"said": half}), f"plain {half}", b"\xff\xd8", json.dumps({"a": "\u00e9"})]
+    told = http_recording({}, {})
+    with world.recording(LiveClient(LivePolicy(via=server.url))) as tape:
+        for number, body in enumerate(bodies):
+            call = ApiCall("Weather", "Weather Now", "By City", {"city": half, "days": number})
+            response = {**told.response, "body": {"string": body}}
+            tape.put(Recording(call, told.request, response, instruction=half))
+        with pytest.raises(BadInput, match="makes no HTTP request"):
+            tape.call(ApiCall("Weather", "Weather Now", "By City", {"city": half}))
+    opened = World(world.path)
+    for number, body in enumerate(bodies):
+        call = ApiCall("Weather", "Weather Now", "By City", {"city": half, "days": number})
+        [found] = opened.store.find(opened.key(call), half)
+        assert found.response["body"]["string"] == body
+        assert (found.call, found.instruction) == (call, half)
+    assert opened.session(half).call(call).body == {"a": "\u00e9"}
+    opened.store.close()
+    done = toolreplay("world", "verify", world.path)
+    assert (done.returncode, done.stdout) == (0, "All is well.\n"), done.stdout + done.stderr

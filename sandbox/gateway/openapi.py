@@ -184,7 +184,7 @@ def _mcp() -> dict[str, Any]:
         },
         "required": ["jsonrpc", "method"],
     }
-    told = {"content": {"application/json": {}, "text/event-stream": {}}}
+    told: dict[str, Any] = {"content": {"application/json": {}, "text/event-stream": {}}}
     by_protocol = (400, 404, 406, 415)
     return {
         "summary": "All tools as an MCP server (streamable HTTP)",
@@ -203,10 +203,10 @@ def _mcp() -> dict[str, Any]:
 
 def _model_paths() -> dict[str, Any]:
     """Describe what a served model answers, in OpenAI's protocol."""
-    told = {"content": {"application/json": {}}}
+    told: dict[str, Any] = {"content": {"application/json": {}}}
     failed = {"400": {"description": "The request cannot be answered", **told}}
     missing = {"404": {"description": _REFUSALS[404], **told}}
-    streamed = {"content": {"application/json": {}, "text/event-stream": {}}}
+    streamed: dict[str, Any] = {"content": {"application/json": {}, "text/event-stream": {}}}
 
     def completion(summary: str, asked: type[BaseModel]) -> dict[str, Any]:
         body = {"application/json": {"schema": asked.model_json_schema()}}
