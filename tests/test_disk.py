@@ -21,6 +21,7 @@ from sandbox.policy import LivePolicy
 from sandbox.world import World
 from tests.api_server import api_server
 from tests.conftest import API_LIST, answer, by_city, http_recording, make_world, put_on_tape
+from tests.gateway import gateway
 from tests.model_server import model_server
 from tests.test_cli import toolreplay
 from tests.test_kills import CITIES, files_of, item, shop
@@ -195,6 +196,8 @@ def test_a_read_only_world_answers(tmp_path: Path, place: Path, indexed: bool) -
         pass
     done = toolreplay("world", "stats", world.path)
     assert done.returncode == 0, done.stderr
+    with gateway(world.path) as opened:
+        assert opened.call({"city": "Oslo"})["response"] == {"t": 7}
     shutil.copytree(place, tmp_path / "copy")
     list(solve(queries, World(tmp_path / "copy" / "world"), tmp_path / "simulated"))
 
