@@ -23,6 +23,9 @@ PAGE = 50
 LARGEST_PAGE = 500
 """Entries of a page at most."""
 
+LAST_OFFSET = 1 << 40
+"""Where a page may begin at most."""
+
 
 class CatalogueRoutes:
     """The routes below `/catalogue`.
@@ -162,7 +165,7 @@ def _text(tool: Tool) -> str:
 
 
 def _page(request: Request) -> tuple[int, int]:
-    offset = _number(request, "offset", 0, 0, 1 << 40)
+    offset = _number(request, "offset", 0, 0, LAST_OFFSET)
     return offset, _number(request, "limit", PAGE, 1, LARGEST_PAGE)
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from sandbox.gateway.catalogue import LARGEST_PAGE, LAST_OFFSET
 from sandbox.gateway.openai_protocol import ChatAsked, TextAsked
 from sandbox.gateway.virtual import INSTRUCTION_HEADER, VirtualAnswer, VirtualCall
 
@@ -16,8 +17,16 @@ _INSTRUCTION = {
 }
 
 _PAGING = [
-    {"name": "offset", "in": "query", "schema": {"type": "integer", "minimum": 0}},
-    {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 500}},
+    {
+        "name": "offset",
+        "in": "query",
+        "schema": {"type": "integer", "minimum": 0, "maximum": LAST_OFFSET},
+    },
+    {
+        "name": "limit",
+        "in": "query",
+        "schema": {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE},
+    },
 ]
 
 _REFUSALS = {
