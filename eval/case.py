@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 from eval.conversion import Converted, convert, restore
 from eval.fields import fields
+from eval.shelf import Shelf
 from sandbox.errors import BadInput
 from sandbox.instruction import Instruction, read_instructions
 from sandbox.names import folder_name
@@ -56,7 +57,8 @@ class Case:
 class Cases:
     """All cases of a run, or of a folder with another's answers.
 
-    Iterating reads each file when its turn comes, so memory does not grow with the run.
+    Iterating reads each file when its turn comes, and where it stands is noted on disk, so memory
+    does not grow with the run.
 
     Args:
         path: a run directory; a folder of ToolBench's or StableToolBench's answer files, one
@@ -78,8 +80,7 @@ class Cases:
         self.is_run = (self.path / "run.json").exists()
         self.model = self.path.stem
         self.method = ""
-        self._files: dict[str, tuple[Instruction, Path]] = {}
-        self._converted: dict[Path, dict[str, tuple[int, int]]] = {}
+        self._shelf = Shelf()
         if self.is_run:
             self._find_run()
         elif self.path.exists():
@@ -88,16 +89,19 @@ class Cases:
             read_object(self.path / "run.json")
 
     @property
-    def instructions(self) -> list[Instruction]:
-        """What was asked, in order."""
-        return [instruction for instruction, _ in self._files.values()]
+    def names(self) -> Iterator[str]:
+        """The ids of the instructions, in order."""
+        return iter(self._shelf)
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self._shelf)
+
+    def __contains__(self, instruction: str) -> bool:
+        return instruction in self._shelf
 
     def __iter__(self) -> Iterator[Case]:
-        for instruction, file in self._files.values():
-            yield self._case(instruction, file)
+        for noted in self._shelf.values():
+            yield self._case(noted)
 
     def read(self, instruction: str) -> Case:
         """Read one case by its instruction's id.
@@ -105,11 +109,12 @@ class Cases:
         Raises:
             BadInput: the answer is of another version.
         """
-        found, file = self._files[instruction]
-        return self._case(found, file)
+        return self._case(self._shelf[instruction])
 
-    def _case(self, instruction: Instruction, file: Path) -> Case:
-        if file not in self._converted:
+    def _case(self, noted: bytes) -> Case:
+        asked, name, span = json.loads(noted)
+        instruction, file = Instruction.model_validate(asked), Path(name)
+        if span is None:
             content = read_object(file)
             if "answer_generation" not in content:
                 raise BadInput(
@@ -118,7 +123,7 @@ class Cases:
                 )
             named = _ANSWER_FILE.fullmatch(file.name)
             return Case(instruction, named[2] if named else self.method, content, file)
-        start, end = self._converted[file][str(instruction.query_id)]
+        start, end = span
         try:
             with file.open("rb") as answers:
                 answers.seek(start)
@@ -138,7 +143,7 @@ class Cases:
         except KeyError as error:
             raise BadInput(f"{self.path / 'run.json'}: it lacks the field {error}.") from error
         for instruction in read_instructions(self.path / "instructions.json"):
-            self._files[instruction.id] = instruction, self._answer_of(instruction)
+            self._note(instruction, self._answer_of(instruction))
 
     def _answer_of(self, instruction: Instruction) -> Path:
         folder = self.path / "answers" / folder_name(instruction.set_name)
@@ -165,23 +170,23 @@ class Cases:
             else:
                 self._find_converted(file)
         for instruction in known:
-            if instruction.id not in self._files:
+            if instruction.id not in self._shelf:
                 raise BadInput(f"{self.path}: 0 answers to instruction {instruction.id}, not one.")
-            self._files[instruction.id] = instruction, self._files[instruction.id][1]
-        if not self._files:
+            _, name, span = json.loads(self._shelf[instruction.id])
+            self._note(instruction, Path(name), span)
+        if not len(self):
             raise BadInput(f"{self.path}: no answers here: neither a run nor a folder of answers.")
 
     def _find_converted(self, file: Path) -> None:
         """Note where each answer of a converted file stands; one at a time is in memory."""
-        found: dict[str, tuple[dict[str, Any], str]] = {}
-        spans = self._converted.setdefault(file, {})
+        found: dict[str, tuple[dict[str, Any], str, tuple[int, int]]] = {}
         try:
             for query_id, value, start, end in fields(file):
                 if not _is_converted(value):
                     found = {}
                     break
-                found[query_id] = {"query": value.get("query")}, value["answer"]["method"]
-                spans[query_id] = start, end
+                about = {"query": value.get("query")}
+                found[query_id] = about, value["answer"]["method"], (start, end)
         except (OSError, ValueError, RecursionError):
             read_object(file)
             raise
@@ -191,26 +196,35 @@ class Cases:
                 f"not <query id>_<method>.json) nor converted answers."
             )
         for query_id in sorted(found, key=_natural):
-            about, method = found[query_id]
+            about, method, span = found[query_id]
             self.method = self.method or method
-            self._add(file, file.stem, query_id, about)
+            self._add(file, file.stem, query_id, about, span)
 
-    def _add(self, file: Path, name: str, query_id: str, about: dict[str, Any]) -> None:
+    def _add(
+        self,
+        file: Path,
+        name: str,
+        query_id: str,
+        about: dict[str, Any],
+        span: tuple[int, int] | None = None,
+    ) -> None:
         if not isinstance(about.get("query"), str):
             raise BadInput(f"{file}: the answer to {query_id} lacks its query.")
         instruction = Instruction.model_validate(
             {"query": about["query"], "query_id": query_id, "set": name}
         )
-        if instruction.id in self._files:
+        if instruction.id in self._shelf:
             raise BadInput(
                 f"{file}: a second answer to {instruction.id}. Judge one model's answers at a time."
             )
-        self._files[instruction.id] = instruction, file
+        self._note(instruction, file, span)
 
-
-def sets_of(instructions: Sequence[Instruction]) -> list[str]:
-    """Name the sets of some instructions, in the order of their first one."""
-    return list(dict.fromkeys(instruction.set_name for instruction in instructions))
+    def _note(self, instruction: Instruction, file: Path, span: Any = None) -> None:
+        """Note where an answer stands; between which bytes, where it shares its file."""
+        asked = instruction.model_dump(by_alias=True, exclude_unset=True)
+        asked["set"] = instruction.set_name
+        noted = json.dumps([asked, str(file), span]).encode()
+        self._shelf.put(instruction.id, instruction.set_name, noted)
 
 
 def read_object(path: Path) -> dict[str, Any]:

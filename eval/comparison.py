@@ -6,7 +6,8 @@ from typing import Any, Literal
 from xml.etree import ElementTree  # nosec B405 # writes XML, reads none
 
 from eval.case import Cases
-from eval.evaluation import Evaluation, JudgedCase
+from eval.evaluation import Evaluation
+from eval.judged import JudgedCase
 from eval.parting import Parting, parting
 from eval.statistics import Difference, mcnemar, paired_bootstrap
 from sandbox.errors import BadInput
@@ -159,24 +160,23 @@ def compare(
     Raises:
         BadInput: the run lacks instructions of the baseline, or none is shared.
     """
-    there = {i.id: i for i in run.instructions}
-    names = [i.id for i in baseline.instructions]
-    lacking = [name for name in names if name not in there]
+    lacking = [name for name in baseline.names if name not in run]
     if lacking and not shared_only:
         raise BadInput(
             f"{run.path} lacks {len(lacking)} of the baseline's instructions: "
             f"{', '.join(lacking[:5])}{' ...' if len(lacking) > 5 else ''}. Solve them too, or "
             f"compare what both have: --shared-only."
         )
-    shared = [name for name in names if name in there]
+    shared = [name for name in baseline.names if name in run]
     if not shared:
         raise BadInput(f"{baseline.path} and {run.path} share no instruction.")
     changes = []
     for name in shared:
         before, after = (_good(e.judged[name], measure) for e in judged)
-        parted = parting(baseline.read(name).answer, run.read(name).answer)
-        changes.append(Change(name, there[name].query, before, after, parted))
-    unshared = [*lacking, *(name for name in there if name not in set(names))]
+        case = run.read(name)
+        parted = parting(baseline.read(name).answer, case.answer)
+        changes.append(Change(name, case.instruction.query, before, after, parted))
+    unshared = [*lacking, *(name for name in run.names if name not in baseline)]
     return Comparison(_title(baseline), _title(run), measure, fail_on, allow, changes, unshared)
 
 

@@ -70,8 +70,7 @@ def contest(
         judge: says which of two answers is better.
         advance: told of each compared instruction.
     """
-    theirs = {i.id for i in others.instructions}
-    shared = [i.id for i in ours.instructions if i.id in theirs]
+    shared = [name for name in ours.names if name in others]
     preferences, solvable = [], []
     for name in shared:
         pair = ours.read(name), others.read(name)
@@ -97,5 +96,5 @@ def contest(
         lost,
         won,
         mcnemar(len(lost), len(won)),
-        sorted(theirs.symmetric_difference(i.id for i in ours.instructions)),
+        sorted(set(others.names).symmetric_difference(ours.names)),
     )

@@ -1,18 +1,18 @@
 """Evaluation of a run: verdicts, rates per setting, and where the answers came from."""
 
-import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from eval.case import Case, Cases, sets_of
-from eval.judge import Judge, Poll
+from eval.case import Case, Cases
+from eval.judge import Judge
+from eval.judged import JudgedCase, JudgedCases, Opinion
 from eval.labels import Labels, SolvableRate, solvable_rate
-from eval.statistics import Agreement, Rate, agreement
-from eval.verdict import Verdict, judge
+from eval.statistics import Agreement, Rate, agreement_of
+from eval.verdict import judge
 from sandbox.disk import write_lines_whole
 from sandbox.errors import BadInput
 from sandbox.names import folder_name
@@ -24,38 +24,6 @@ OVERALL = "overall"
 
 Aspect = Literal["solvable", "correct"]
 """What a judge may be asked beside the answer's status."""
-
-
-@dataclass(frozen=True)
-class Opinion:
-    """What one judge says of one answer.
-
-    Attributes:
-        status: votes on solved, unsolved or unsure.
-        solvable: votes on the task, where they were asked for and the answer does not solve it.
-        correct: votes on the final answer alone, where they were asked for.
-    """
-
-    status: Poll
-    solvable: Poll | None = None
-    correct: Poll | None = None
-
-    @property
-    def passed(self) -> bool | None:
-        """ToolEval's pass: solved, or not to be solved; None where that is unsure or not known."""
-        if self.status.label is None:
-            return None
-        if self.status.label == "solved":
-            return True
-        task = self.solvable.label if self.solvable else "solvable"
-        if task == "unsolvable":
-            return True
-        return False if (self.status.label, task) == ("unsolved", "solvable") else None
-
-    def to_json(self) -> dict[str, Any]:
-        """Give all votes."""
-        named = {"status": self.status, "solvable": self.solvable, "correct": self.correct}
-        return {name: poll.to_json() for name, poll in named.items() if poll is not None}
 
 
 @dataclass(frozen=True)
@@ -94,27 +62,6 @@ class JudgeFigures:
             "undecided": list(self.undecided),
             "faults": self.faults,
         }
-
-
-@dataclass(frozen=True)
-class JudgedCase:
-    """All that is said of one answer, and what it cost.
-
-    Attributes:
-        set_name: the instruction's set.
-        verdict: by rule.
-        opinions: by judge.
-        provenance: API calls by where their answer came from; `unstated` where it is not said.
-        model_calls: completions asked for.
-        tokens: of all prompts and completions.
-    """
-
-    set_name: str
-    verdict: Verdict
-    opinions: dict[str, Opinion]
-    provenance: Counter[str]
-    model_calls: int
-    tokens: int
 
 
 @dataclass
@@ -166,16 +113,14 @@ class Evaluation:
         model: who decided.
         method: how it was searched, in ToolBench's name.
         settings: figures per setting, in the order of the run's instructions, overall last.
-        verdicts: one per instruction.
-        judged: all that is said of each answer, by instruction id.
+        judged: all that is said of each answer, by instruction id; on disk, not in memory.
         agreements: how far two judges, or a judge and facts or labels, agree.
     """
 
     model: str
     method: str
     settings: list[Setting] = field(default_factory=list)
-    verdicts: list[Verdict] = field(default_factory=list)
-    judged: dict[str, JudgedCase] = field(default_factory=dict)
+    judged: JudgedCases = field(default_factory=JudgedCases)
     agreements: dict[str, Agreement] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -223,19 +168,24 @@ def evaluate(
     """
     cases = source if isinstance(source, Cases) else Cases(source)
     evaluation = Evaluation(cases.model, cases.method)
+    names = list(dict.fromkeys(who.name for who in judges))
+    sets: dict[str, _Tally] = {}
+    overall, labelled = _Tally(OVERALL, names), Counter[_Labelled]()
     for case in cases:
         judged = _judge(case, judges, aspects, cases.is_run)
-        evaluation.judged[case.instruction.id] = judged
-        evaluation.verdicts.append(judged.verdict)
+        evaluation.judged.add(judged)
+        tally = sets.setdefault(judged.set_name, _Tally(judged.set_name, names))
+        for counted in (tally, overall):
+            counted.add(judged)
+        labelled[_labelled(case, judged, labels)] += 1
         advance()
-    for name in sets_of(cases.instructions):
-        members = [j for j in evaluation.judged.values() if j.set_name == name]
-        evaluation.settings.append(_setting(name, members))
-    evaluation.settings.append(_setting(OVERALL, list(evaluation.judged.values())))
-    evaluation.agreements = dict(_agreements(cases, evaluation, [j.name for j in judges], labels))
+    evaluation.settings = [tally.setting() for tally in (*sets.values(), overall)]
+    evaluation.agreements = dict(_agreements(names, labelled, labels, cases.path))
     into = into or (cases.path if cases.is_run else None)
     if into is not None and keep:
-        _write_verdicts(into, evaluation)
+        for name in evaluation.judged.sets:
+            file = into / "verdicts" / f"{folder_name(name)}.json"
+            write_lines_whole(file, evaluation.judged.file(name))
     return evaluation
 
 
@@ -280,123 +230,123 @@ def _provenance(case: Case, stated: bool) -> Counter[str]:
     return counted
 
 
-def _setting(name: str, judged: list[JudgedCase]) -> Setting:
-    verdicts = [j.verdict for j in judged]
-    sources = sum((j.provenance for j in judged), Counter[str]())
-    return Setting(
-        name,
-        Rate(sum(v.passed for v in verdicts), len(verdicts)),
-        Rate(sum(v.grounded for v in verdicts if v.checked), sum(v.checked for v in verdicts)),
-        {source: sources[source] for source in get_args(Provenance)},
-        sum(j.model_calls for j in judged),
-        sum(j.tokens for j in judged),
-        sources["unstated"],
-        [_figures(who, judged) for who in (judged[0].opinions if judged else ())],
-    )
+class _Tally:
+    """The counts that the figures of a set are made of."""
+
+    def __init__(self, name: str, judges: Sequence[str]) -> None:
+        self._name = name
+        self._counts: Counter[str] = Counter()
+        self._provenance: Counter[str] = Counter()
+        self._judges = {who: _JudgeTally(who) for who in judges}
+
+    def add(self, judged: JudgedCase) -> None:
+        verdict, counts = judged.verdict, self._counts
+        counts["answers"] += 1
+        counts["passed"] += verdict.passed
+        counts["checked"] += verdict.checked
+        counts["grounded"] += verdict.checked and verdict.grounded
+        counts["model calls"] += judged.model_calls
+        counts["tokens"] += judged.tokens
+        self._provenance.update(judged.provenance)
+        for who, opinion in judged.opinions.items():
+            self._judges[who].add(verdict.instruction, opinion)
+
+    def setting(self) -> Setting:
+        counts = self._counts
+        return Setting(
+            self._name,
+            Rate(counts["passed"], counts["answers"]),
+            Rate(counts["grounded"], counts["checked"]),
+            {source: self._provenance[source] for source in get_args(Provenance)},
+            counts["model calls"],
+            counts["tokens"],
+            self._provenance["unstated"],
+            [tally.figures() for tally in self._judges.values()] if counts["answers"] else [],
+        )
 
 
-def _figures(who: str, judged: list[JudgedCase]) -> JudgeFigures:
-    opinions = {j.verdict.instruction: j.opinions[who] for j in judged}
-    decided = {name: o for name, o in opinions.items() if o.status.label is not None}
-    passes = [o.passed for o in decided.values() if o.passed is not None]
-    correct = [o.correct.label for o in opinions.values() if o.correct and o.correct.label]
-    polls = [p for o in opinions.values() for p in (o.status, o.solvable, o.correct) if p]
-    return JudgeFigures(
-        who,
-        solvable_rate(list(_rounds(list(decided.values())))),
-        Rate(sum(passes), len(passes)),
-        Rate(correct.count("correct"), len(correct)) if correct else None,
-        dict(sorted(Counter(str(o.status.label) for o in decided.values()).items())),
-        sum(len({v.label for v in o.status.votes if not v.fault}) > 1 for o in decided.values()),
-        tuple(name for name in opinions if name not in decided),
-        dict(sorted(sum((p.faults for p in polls), Counter[str]()).items())),
-    )
+class _JudgeTally:
+    """The counts that one judge's figures are made of."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._rounds: list[Counter[str]] = []
+        self._passes: Counter[bool] = Counter()
+        self._correct: Counter[str] = Counter()
+        self._statuses: Counter[str] = Counter()
+        self._faults: Counter[str] = Counter()
+        self._split = 0
+        self._undecided: list[str] = []
+
+    def add(self, instruction: str, opinion: Opinion) -> None:
+        for poll in (opinion.status, opinion.solvable, opinion.correct):
+            self._faults.update(poll.faults if poll else ())
+        if opinion.correct and opinion.correct.label:
+            self._correct[opinion.correct.label] += 1
+        status = opinion.status
+        if status.label is None:
+            self._undecided.append(instruction)
+            return
+        self._statuses[status.label] += 1
+        self._split += len({vote.label for vote in status.votes if not vote.fault}) > 1
+        if opinion.passed is not None:
+            self._passes[opinion.passed] += 1
+        self._rounds += [Counter() for _ in status.votes[len(self._rounds) :]]
+        for votes, vote in zip(self._rounds, status.votes, strict=False):
+            if not vote.fault:
+                votes[vote.label] += 1
+
+    def figures(self) -> JudgeFigures:
+        correct = Rate(self._correct["correct"], self._correct.total())
+        return JudgeFigures(
+            self._name,
+            solvable_rate(self._rounds),
+            Rate(self._passes[True], self._passes.total()),
+            correct if self._correct else None,
+            dict(sorted(self._statuses.items())),
+            self._split,
+            tuple(self._undecided),
+            dict(sorted(self._faults.items())),
+        )
 
 
-def _rounds(opinions: list[Opinion]) -> Iterator[list[str]]:
-    """Give the statuses of each round of voting, without the votes that do not count."""
-    for number in range(max((len(o.status.votes) for o in opinions), default=0)):
-        votes = [o.status.votes[number] for o in opinions if number < len(o.status.votes)]
-        yield [vote.label for vote in votes if not vote.fault]
+_Labelled = tuple[str | None, ...]
+"""One answer's statuses: by each judge (the rule, where there is none), by its facts, by label."""
+
+
+def _labelled(case: Case, judged: JudgedCase, labels: Labels | None) -> _Labelled:
+    verdict, asked = judged.verdict, case.instruction
+    said = [opinion.status.label for opinion in judged.opinions.values()]
+    facts = ("solved" if verdict.grounded else "not solved") if verdict.checked else None
+    given = labels.status(asked.id) or labels.status(str(asked.query_id)) if labels else None
+    return (*(said or ["solved" if verdict.passed else "unsolved"]), facts, given)
 
 
 def _agreements(
-    cases: Cases, evaluation: Evaluation, judges: list[str], labels: Labels | None
+    judges: list[str], answers: Counter[_Labelled], labels: Labels | None, path: Path
 ) -> Iterator[tuple[str, Agreement]]:
     """Compare judges with each other, with the grounded facts, and with labels."""
-    judged = evaluation.judged
-    said = {
-        who: {name: j.opinions[who].status.label for name, j in judged.items()} for who in judges
-    }
-    for one, other in combinations(judges, 2):
-        yield f"{one} and {other}", _agree(said[one], said[other])
-    facts = {
-        name: "solved" if j.verdict.grounded else "not solved"
-        for name, j in judged.items()
-        if j.verdict.checked
-    }
-    for who in judges if facts else []:
-        yield f"{who} and grounded facts", _agree(_binary(said[who]), facts)
+    for (first, one), (second, other) in combinations(enumerate(judges), 2):
+        yield f"{one} and {other}", _agree(answers, first, second)
+    if any(answer[-2] for answer in answers):
+        binary: Counter[_Labelled] = Counter()
+        for answer, count in answers.items():
+            binary[tuple(s and (s if s == "solved" else "not solved") for s in answer)] += count
+        for place, who in enumerate(judges):
+            yield f"{who} and grounded facts", _agree(binary, place, -2)
     if labels is None:
         return
-    given = _labels_of(cases, labels)
-    rule = {n: "solved" if j.verdict.passed else "unsolved" for n, j in judged.items()}
-    for who, statuses in (said or {"rule": dict[str, str | None](rule)}).items():
-        yield f"{who} and {labels.source.name}", _agree(statuses, given)
+    if not any(answer[-1] for answer in answers):
+        raise BadInput(f"{labels.source}: none of its labels is of an instruction in {path}.")
+    for place, who in enumerate(judges or ["rule"]):
+        yield f"{who} and {labels.source.name}", _agree(answers, place, -1)
 
 
-def _agree(first: dict[str, str | None], second: dict[str, Any]) -> Agreement:
-    """Compare two judges on the answers that both labelled."""
-    shared = [name for name in first if first[name] and second.get(name)]
-    return agreement([str(first[name]) for name in shared], [second[name] for name in shared])
-
-
-def _binary(statuses: dict[str, str | None]) -> dict[str, str | None]:
-    return {
-        name: status and ("solved" if status == "solved" else "not solved")
-        for name, status in statuses.items()
-    }
-
-
-def _labels_of(cases: Cases, labels: Labels) -> dict[str, str | None]:
-    """Find each instruction's label, by its id or its query id."""
-    given = {
-        i.id: labels.status(i.id) or labels.status(str(i.query_id)) for i in cases.instructions
-    }
-    if not any(given.values()):
-        raise BadInput(f"{labels.source}: none of its labels is of an instruction in {cases.path}.")
-    return given
-
-
-def _write_verdicts(into: Path, evaluation: Evaluation) -> None:
-    sets: dict[str, list[JudgedCase]] = {}
-    for judged in evaluation.judged.values():
-        sets.setdefault(judged.set_name, []).append(judged)
-    for name, members in sets.items():
-        file = into / "verdicts" / f"{folder_name(name)}.json"
-        write_lines_whole(file, _listed(_row(judged) for judged in members))
-
-
-def _listed(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
-    """Write a JSON list piece by piece."""
-    before = "[\n"
-    for row in rows:
-        text = json.dumps([row], ensure_ascii=False, indent=1)
-        yield (before + text.removeprefix("[\n").removesuffix("\n]")).encode(
-            "utf-8", "surrogatepass"
-        )
-        before = ",\n"
-    yield b"\n]\n"
-
-
-def _row(judged: JudgedCase) -> dict[str, Any]:
-    verdict = judged.verdict
-    row: dict[str, Any] = {
-        "instruction": verdict.instruction,
-        "passed": verdict.passed,
-        "grounded": verdict.grounded if verdict.checked else None,
-        "missing": list(verdict.missing),
-    }
-    if judged.opinions:
-        row["judges"] = {who: opinion.to_json() for who, opinion in judged.opinions.items()}
-    return row
+def _agree(answers: Counter[_Labelled], first: int, second: int) -> Agreement:
+    """Compare two of the statuses on the answers that have both."""
+    table: Counter[tuple[str, str]] = Counter()
+    for answer, count in answers.items():
+        one, other = answer[first], answer[second]
+        if one and other:
+            table[one, other] += count
+    return agreement_of(table)

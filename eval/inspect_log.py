@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from eval.case import Case, Cases
 from eval.conversion import answer_text, steps_of
-from eval.evaluation import OVERALL, Evaluation, JudgedCase, evaluate
+from eval.evaluation import OVERALL, Evaluation, evaluate
+from eval.judged import JudgedCase
 from eval.statistics import Rate
 from sandbox.call import read_arguments
 from sandbox.errors import BadInput

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,16 +63,20 @@ class SolvableRate:
         return f"{self.mean:.1%} ± {self.spread:.1%}"
 
 
-def solvable_rate(rounds: Sequence[Sequence[str]]) -> SolvableRate:
+def solvable_rate(rounds: Sequence[Counter[str]]) -> SolvableRate:
     """Average statuses over answers and rounds of voting.
 
     Args:
-        rounds: per round, the statuses of the answers that have one.
+        rounds: per round, how many answers have which status.
     """
-    scores = [fmean(SCORES[status] for status in votes) for votes in rounds if votes]
+    scores = [
+        sum(SCORES[status] * count for status, count in votes.items()) / votes.total()
+        for votes in rounds
+        if votes
+    ]
     if not scores:
         return SolvableRate(0.0, 0.0, 0)
-    return SolvableRate(fmean(scores), pstdev(scores), max(len(votes) for votes in rounds))
+    return SolvableRate(fmean(scores), pstdev(scores), max(votes.total() for votes in rounds))
 
 
 @dataclass(frozen=True)
@@ -101,10 +106,10 @@ class Labels:
         rounds = max(map(len, self.votes.values()), default=0)
         return solvable_rate(
             [
-                [
+                Counter(
                     (votes[n] if n < len(votes) else None) or "unsolved"
                     for votes in self.votes.values()
-                ]
+                )
                 for n in range(rounds)
             ]
         )

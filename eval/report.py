@@ -19,7 +19,8 @@ from markupsafe import Markup
 from eval.case import Cases
 from eval.contest import Contest
 from eval.drawing import draw
-from eval.evaluation import Evaluation, JudgedCase
+from eval.evaluation import Evaluation
+from eval.judged import JudgedCase
 from eval.parting import parting
 from eval.verdict import final_answer
 from sandbox.disk import write_whole
@@ -109,7 +110,6 @@ def _instructions(
     side: Side, other: Side | None, contest: Contest | None
 ) -> Iterator[dict[str, Any]]:
     preferences = {p.instruction: p for p in contest.preferences} if contest else {}
-    theirs = {i.id for i in other.cases.instructions} if other else set()
     for case in side.cases:
         instruction = case.instruction
         shown: dict[str, Any] = {
@@ -120,7 +120,7 @@ def _instructions(
             "solvable": instruction.solvable,
             "sides": [_side(case.answer, side.evaluation.judged[instruction.id])],
         }
-        if other is not None and instruction.id in theirs:
+        if other is not None and instruction.id in other.cases:
             beside = other.cases.read(instruction.id)
             judged = other.evaluation.judged[instruction.id]
             shown["sides"].append(_side(beside.answer, judged))

@@ -169,10 +169,22 @@ def agreement(first: Sequence[str], second: Sequence[str]) -> Agreement:
     Raises:
         ValueError: the judges did not label equally many answers.
     """
-    table = Counter(zip(first, second, strict=True))
-    total = len(first)
+    return agreement_of(Counter(zip(first, second, strict=True)))
+
+
+def agreement_of(table: Counter[tuple[str, str]]) -> Agreement:
+    """Compare two judges' labels by their counts.
+
+    Args:
+        table: answers by the first judge's label and the second's.
+    """
+    total = table.total()
     agreed = sum(n for (a, b), n in table.items() if a == b)
-    ones, others = Counter(first), Counter(second)
+    ones: Counter[str] = Counter()
+    others: Counter[str] = Counter()
+    for (one, other), n in table.items():
+        ones[one] += n
+        others[other] += n
     chance = sum(n * others[label] for label, n in ones.items()) / total**2 if total else 1.0
     kappa = (agreed / total - chance) / (1 - chance) if chance < 1 else None
     return Agreement(kappa, Rate(agreed, total), dict(table))

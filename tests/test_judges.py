@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from eval.case import Case, Cases
 from eval.contest import contest
-from eval.evaluation import Opinion, evaluate
+from eval.evaluation import evaluate
 from eval.judge import Poll, RuleJudge, Vote, read_vote
+from eval.judged import Opinion
 from eval.labels import read_labels, solvable_rate
 from eval.preference import ask_both_ways, prefer, prefer_solvable, win_rate
 from eval.questions import ANSWER_STATUS
