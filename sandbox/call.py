@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.encoding import text_encoder
 from sandbox.errors import BadInput
 from sandbox.names import identifier, standardise
 from sandbox.secrets import REDACTED, Redactor, is_secret_name
@@ -19,9 +20,7 @@ NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 
 _BY_SHAPE = Redactor()
 
-_canonical_text = json.JSONEncoder(
-    ensure_ascii=False, check_circular=False, sort_keys=True, separators=(",", ":")
-).encode
+_canonical_text = text_encoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True)

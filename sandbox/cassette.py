@@ -17,11 +17,12 @@ import yaml
 from sandbox.call import ApiCall
 from sandbox.depth import check_depth
 from sandbox.disk import write_whole
+from sandbox.encoding import text_encoder
 from sandbox.errors import CorruptTape
 from sandbox.names import folder_name, standardise
 from sandbox.response import ERROR_TEXTS, ApiResponse, Provenance, StatusCode, status_of_http
 
-_line = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
+_line = text_encoder(ensure_ascii=False)
 _CODES = frozenset(int(code) for code in StatusCode)
 
 OBSERVATION_PROTOCOL = "observation"

@@ -117,15 +117,15 @@ def _file(
     leaks = 0
     apis: dict[tuple[str, str], ApiCall] = {}
     try:
-        for recording, _ in archive.entries(path):
-            leaks += _redacted(recording, redactor) != recording
+        for recording, line in archive.entries(path):
+            leaks += _redacted(recording, line, redactor) is not recording
             apis[recording.call.tool, recording.call.api] = recording.call
     except ToolReplayError as error:
         yield Problem(str(path), "broken", str(error))
         return
     if leaks:
         if mend:
-            clean = [_redacted(recording, redactor) for recording, _ in archive.entries(path)]
+            clean = [_redacted(r, line, redactor) for r, line in archive.entries(path)]
             archive.rewrite(path, clean)
         yield Problem(str(path), "secret", f"{leaks} recordings hold a secret", mend)
     for (tool, name), call in apis.items():
@@ -135,13 +135,13 @@ def _file(
             )
 
 
-def _redacted(recording: Recording, redactor: Redactor) -> Recording:
-    line = json.loads(recording.to_line())
-    uri = line["interaction"]["request"].get("uri")
-    cleaned = redactor.value(line)
+def _redacted(recording: Recording, line: str, redactor: Redactor) -> Recording:
+    entry = json.loads(line)
+    uri = entry["interaction"]["request"].get("uri")
+    cleaned = redactor.value(entry)
     if isinstance(uri, str):
         cleaned["interaction"]["request"]["uri"] = redactor.url(uri)
-    return recording if cleaned == line else Recording.from_line(json.dumps(cleaned))
+    return recording if cleaned == entry else Recording.from_line(json.dumps(cleaned))
 
 
 def _other_files(world: World, redactor: Redactor) -> Iterator[Problem]:

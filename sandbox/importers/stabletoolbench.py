@@ -17,6 +17,7 @@ from typing import Any
 from sandbox.call import ApiCall
 from sandbox.cassette import Recording
 from sandbox.catalogue import Catalogue
+from sandbox.encoding import text_encoder
 from sandbox.errors import BadInput
 from sandbox.importers.intake import Imported, Intake, known_documents
 from sandbox.importers.sketch import sketch_parameters
@@ -32,8 +33,8 @@ _NOT_JSON_IN_PYTHON = re.compile(r'["\\]|true|false|null|NaN|Infinity')
 """What Python writes in another way than JSON, or does not know."""
 
 _redactor = Redactor()
-_ascii = json.JSONEncoder(check_circular=False).encode
-_readable = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
+_ascii = text_encoder()
+_readable = text_encoder(ensure_ascii=False)
 
 Arguments = dict[str, Any] | str
 
