@@ -270,9 +270,9 @@ def draw_plot(rows: list[dict[str, Any]], path: Path) -> None:
             axes.set(title=title, xscale="log", yscale="log", ylim=_limits(lines.values()))
             axes.legend(frameon=False)
         figure.supxlabel("recorded responses")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    kind = path.suffix.removeprefix(".")
-    figure.savefig(path, metadata={"Date": None} if kind == "svg" else {"Software": None})
+        path.parent.mkdir(parents=True, exist_ok=True)
+        untimed = "Date" if path.suffix == ".svg" else "Software"
+        figure.savefig(path, metadata={untimed: None})
 
 
 _COLOURS = ("#1f4e8c", "#c2571a", "#4b8b3b")

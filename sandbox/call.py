@@ -20,6 +20,7 @@ NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 
 _BY_SHAPE = Redactor()
 
+_lenient = json.JSONDecoder(strict=False).decode
 _canonical_text = text_encoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
@@ -129,7 +130,7 @@ def _shown(arguments: dict[str, Any] | str) -> dict[str, Any] | str:
 def read_arguments(text: str) -> dict[str, Any] | str:
     """Read the arguments that a model wrote; what is no JSON object stays the text that it is."""
     try:
-        value = json.loads(text or "{}", strict=False)
+        value = _lenient(text or "{}")
     except (ValueError, RecursionError):
         return text
     return value if isinstance(value, dict) else text

@@ -1,15 +1,18 @@
 """Model calls: what a language model is asked, what it answers, and who can be asked."""
 
 import hashlib
-import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from sandbox.encoding import text_encoder
 
 NOTHING_SAID = -1
 """The error code of a completion with neither a thought nor a function call."""
 
 CONTEXT_FULL = -2
 """The error code where the conversation no longer fits into the model's context."""
+
+_text = text_encoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 Message = dict[str, Any]
 """A message in ToolBench's layout: `role` (system, user, assistant, function), `content`, and
@@ -60,11 +63,10 @@ class CompletionRequest:
             "functions": self.functions,
             "messages": self.messages,
             "model": model,
-            "sampling": asdict(self.sampling),
+            "sampling": vars(self.sampling),
             **({"schema": self.schema} if self.schema is not None else {}),
         }
-        text = json.dumps(asked, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        return hashlib.sha256(_text(asked).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True)
