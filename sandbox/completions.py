@@ -5,7 +5,7 @@
 
 import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -31,14 +31,23 @@ class CompletionTape:
 
     New completions are appended and flushed before they are handed on, so a killed run has on
     disk every answer that it used. `tidy` then sorts the files, so that what is committed does
-    not depend on how many workers made it.
+    not depend on how many workers made it. A tape pickles as its folders.
+
+    Args:
+        folder: where the files are; it need not be there.
+        also: folders of other tapes that answer as well; they are never written to.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, also: Sequence[Path] = ()) -> None:
         self._folder = folder
         self._lock = threading.Lock()
         self._index = CompletionIndex(folder)
-        self._also: list[CompletionIndex] = []
+        self._also_folders = tuple(also)
+        self._also = [CompletionIndex(other) for other in also]
+
+    def __reduce__(self) -> tuple[type["CompletionTape"], tuple[Path, tuple[Path, ...]]]:
+        also = tuple(folder.resolve() for folder in self._also_folders)
+        return CompletionTape, (self._folder.resolve(), also)
 
     @property
     def models(self) -> list[str]:
@@ -98,12 +107,8 @@ class CompletionTape:
                 ordered = dict(sorted({**known, model: hashes}.items()))
                 write_whole(path, json.dumps(ordered, ensure_ascii=False, indent=1) + "\n")
 
-    def read_also(self, folder: Path) -> None:
-        """Answer from another tape's files as well; they are never written to."""
-        self._also.append(CompletionIndex(folder))
-
     def tidy(self) -> None:
-        """Sort the files that were appended to, also by processes that were killed before this."""
+        """Sort the files that were appended to, by whichever process, also by one that was killed."""
         with self._lock:
             for path in untidy(self._folder, ".*.jsonl"):
                 with self._alone():

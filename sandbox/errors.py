@@ -9,7 +9,8 @@ ToolReplayError
  ├─ UnrecordedCompletion  a model call that no recording answers
  ├─ CannotWrite         the disk is full, or a file may not be written
  ├─ ModelFailed         a model's server refused or could not be reached
- └─ NetworkRefused      something tried to open a connection in replay
+ ├─ NetworkRefused      something tried to open a connection in replay
+ └─ WorkerLost          an item whose worker died again and again
 """
 
 from collections.abc import Callable
@@ -65,3 +66,7 @@ class ModelFailed(ToolReplayError):
 
 class NetworkRefused(ToolReplayError):
     """Something tried to open a connection while the network was shut."""
+
+
+class WorkerLost(ToolReplayError):
+    """An item of a distributed run whose worker died again and again."""

@@ -22,6 +22,8 @@ ObservationRole = Literal["tool", "user"]
 class OpenAIModel:
     """Asks an OpenAI-compatible server through the `openai` package, with native tool calls.
 
+    It pickles without its key: who unpickles it takes the key from their own environment.
+
     Args:
         name: the model's name at the server.
         base_url: the server's address; by default `OPENAI_BASE_URL`, then OpenAI's own.
@@ -40,6 +42,7 @@ class OpenAIModel:
         self._observation_role = observation_role
         self._schema_format = "json_schema"
         address = base_url or os.environ.get("OPENAI_BASE_URL")
+        self._made_of = (name, address, observation_role, timeout)
         key = os.environ.get("OPENAI_API_KEY") or ("none" if address else None)
         try:
             self._client = OpenAI(base_url=address, api_key=key, timeout=timeout, max_retries=4)
@@ -48,6 +51,9 @@ class OpenAIModel:
                 "No key for OpenAI's own server: set OPENAI_API_KEY, or point OPENAI_BASE_URL (or "
                 "--base-url) at another server, or use --model recorded."
             ) from error
+
+    def __reduce__(self) -> tuple[type["OpenAIModel"], tuple[Any, ...]]:
+        return OpenAIModel, self._made_of
 
     @property
     def host(self) -> str:

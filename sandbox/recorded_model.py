@@ -15,7 +15,10 @@ class RecordingModel:
         self._tape = tape
 
     def complete(self, request: CompletionRequest) -> Completion:
-        """Answer from the tape, or ask the client and record what it says."""
+        """Answer from the tape, or ask the client and record what it says.
+
+        Where another process asked the same meanwhile, the answer that was recorded first counts.
+        """
         recorded = self._tape.find(self.name, request)
         if recorded is not None:
             return recorded
@@ -25,7 +28,7 @@ class RecordingModel:
                 self.name, request.key(self.name), request.instruction, request.order, completion
             )
         )
-        return completion
+        return self._tape.find(self.name, request) or completion
 
 
 class RecordedModel:

@@ -52,6 +52,10 @@ class World:
         self.tape: Tape | None = None
         self.simulator: Simulator | None = None
 
+    def __reduce__(self) -> tuple[type["World"], tuple[Path, bool]]:
+        """Pickle as the directory: who unpickles it opens the world anew."""
+        return World, (self.path.resolve(), self._replays_failures)
+
     @cached_property
     def catalogue(self) -> Catalogue:
         """All tools of the world."""

@@ -7,10 +7,9 @@ the facts that a right answer contains), `answers/<set>/<query id>_<method>.json
 
 import importlib.metadata
 import json
-import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field
+from contextlib import nullcontext
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,40 +18,17 @@ from sandbox.call import KEY_RULE, ApiCall, call_line
 from sandbox.chat import ChatModel
 from sandbox.disk import forget_unfinished, write_whole
 from sandbox.errors import BadInput
+from sandbox.executor import Executor, Opened, Threads
 from sandbox.instruction import Instruction
 from sandbox.names import folder_name
 from sandbox.recorded_model import RecordedModel
-from sandbox.response import OBSERVATION_LIMIT
-from sandbox.tool import Api, Tool
 from sandbox.world import World
-from solver.compression import Compressor
 from solver.environment import Environment
-from solver.method import Method
-from solver.search import Drawing
+from solver.solver import Settings as Settings
+from solver.solver import Solver
 
 _ASKED = {"query", "query_id", "facts", "solvable"}
 """What a run keeps of its instructions, so that it can be judged on its own."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a run is made with; equal settings in equal worlds give equal bytes.
-
-    Attributes:
-        method: how to search; None takes each instruction's own recorded bounds.
-        drawing: how completions are drawn.
-        observation_limit: characters of an observation that the model is shown.
-        strict: stop at the first call that is not recorded.
-        compress: shorten long API answers to the fields that the model names for their API.
-        retrieval: how the APIs were retrieved, where the instructions did not name them.
-    """
-
-    method: Method | None
-    drawing: Drawing = field(default_factory=Drawing)
-    observation_limit: int = OBSERVATION_LIMIT
-    strict: bool = False
-    compress: bool = False
-    retrieval: dict[str, Any] | None = None
 
 
 class Run:
@@ -73,20 +49,30 @@ class Run:
         self._world = world
         self._model = model
         self._settings = settings
-        self._compressor = Compressor(model) if settings.compress else None
+        self._solver = Solver(world, model, settings)
 
-    def solve(self, instructions: Sequence[Instruction], workers: int = 1) -> Iterator[Instruction]:
+    def solve(
+        self,
+        instructions: Sequence[Instruction],
+        workers: int = 1,
+        executor: Executor | None = None,
+        opened: Opened[Instruction, str] | None = None,
+    ) -> Iterator[Instruction]:
         """Solve instructions that have no answer in the directory yet.
 
         Args:
             instructions: all instructions of the run.
             workers: how many to solve at once; what is written does not depend on it.
+            executor: who solves them; by default `workers` threads.
+            opened: opens a `Solver.answer` of this run in another process, for an executor that
+                needs that; by default this run's own.
 
         Yields:
             Each instruction when its answer is on disk; those that were solved before come first.
         """
         self._begin(instructions)
-        offered = {i.id: self._apis(i) for i in instructions}
+        for instruction in instructions:
+            self._solver.apis(instruction)
         open_ones = []
         for instruction in instructions:
             if self._answer_path(instruction).exists():
@@ -94,14 +80,12 @@ class Run:
             else:
                 open_ones.append(instruction)
         self._world.store.counts()
-        with ThreadPoolExecutor(max_workers=workers) as pool:
-            futures = {pool.submit(self._solve, i, offered[i.id]): i for i in open_ones}
-            try:
-                for future in as_completed(futures):
-                    future.result()
-                    yield futures[future]
-            finally:
-                pool.shutdown(cancel_futures=True)
+        solving = (executor or Threads(workers)).run(
+            opened or (lambda: nullcontext(self._solver.answer)), open_ones
+        )
+        for place, answer in solving:
+            write_whole(self._answer_path(open_ones[place]), answer)
+            yield open_ones[place]
         self._gather_unrecorded(instructions)
 
     def _begin(self, instructions: Sequence[Instruction]) -> None:
@@ -161,47 +145,14 @@ class Run:
             },
         }
 
-    def _method(self, instruction: Instruction) -> Method:
-        return self._settings.method or Method.as_recorded(instruction)
-
     def _answer_path(self, instruction: Instruction) -> Path:
-        return answer_path(self.path, instruction, self._method(instruction).toolbench_name)
-
-    def _apis(self, instruction: Instruction) -> list[tuple[Tool, Api]]:
-        """The APIs that an instruction offers, from the world's documents."""
-        found = []
-        for entry in instruction.api_list:
-            names = (entry["tool_name"], entry["api_name"], entry.get("category_name", ""))
-            api = self._world.catalogue.find(*names)
-            if api is None:
-                raise BadInput(
-                    f"Instruction {instruction.id} offers the API {names[1]!r} of the tool "
-                    f"{names[0]!r}, which {self._world.path} has no document of."
-                )
-            found.append(api)
-        if not found:
-            raise BadInput(f"Instruction {instruction.id} offers no APIs: its api_list is empty.")
-        return found
-
-    def _solve(self, instruction: Instruction, apis: list[tuple[Tool, Api]]) -> None:
-        as_recorded = self._settings.method is None
-        environment = Environment(
-            apis,
-            self._world.session(instruction.id),
-            sys.maxsize if as_recorded else self._settings.observation_limit,
-            self._settings.strict,
-            self._compressor,
-        )
-        method = self._method(instruction)
-        answer = method.solve(instruction, self._model, environment, self._settings.drawing)
-        text = json.dumps(answer, ensure_ascii=False, indent=1)
-        write_whole(self._answer_path(instruction), text + "\n")
+        return answer_path(self.path, instruction, self._solver.method(instruction).toolbench_name)
 
     def _gather_unrecorded(self, instructions: Sequence[Instruction]) -> None:
         """List the calls that no recording answered, ready for `toolreplay record --calls`."""
         calls: dict[str, ApiCall] = {}
         for instruction in instructions:
-            environment = Environment(self._apis(instruction), self._world.session())
+            environment = Environment(self._solver.apis(instruction), self._world.session())
             answer = json.loads(self._answer_path(instruction).read_bytes())
             for name, arguments in unrecorded_steps(answer):
                 call = environment.call_of(name, arguments)

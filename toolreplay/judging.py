@@ -53,9 +53,7 @@ def opened_judges(
             "name one with --into DIR."
         )
     with ExitStack() as stack:
-        tape = CompletionTape(folder / TAPE)
-        for other in also:
-            tape.read_also(other / TAPE)
+        tape = CompletionTape(folder / TAPE, [other / TAPE for other in also])
         fresh: Path | None = None
         if mode == "refresh":
             (folder / TAPE).mkdir(parents=True, exist_ok=True)

@@ -1,12 +1,15 @@
 """Solving a query file: the world, the model by its name, the run, with the network shut."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox.chat import ChatModel
 from sandbox.errors import BadInput
+from sandbox.executor import open_executor
 from sandbox.instruction import Instruction, read_instructions
 from sandbox.openai_model import ObservationRole
 from sandbox.policy import LivePolicy
@@ -15,8 +18,10 @@ from sandbox.world import World
 from solver.method import Method
 from solver.run import Run, Settings
 from solver.search import Limits
+from solver.solver import Solver
 from toolreplay.models import open_model
 from toolreplay.modes import Mode, answering
+from toolreplay.simulators import open_simulator
 from trainer.planner import NAME as PLANNER
 from trainer.planner import Planner
 
@@ -60,6 +65,7 @@ def solve(
     first: int | None = None,
     retriever: "Retriever | None" = None,
     retrieve: int = 5,
+    executor: str = "local",
 ) -> Iterator[Instruction]:
     """Solve instructions into a run directory; what is there already is not solved again.
 
@@ -80,6 +86,8 @@ def solve(
         first: solve only so many instructions, from the beginning.
         retriever: chooses the APIs that each instruction offers, whatever it names itself.
         retrieve: how many it chooses.
+        executor: `local`, threads of this process, or `ray`, processes of a cluster; see
+            `sandbox.executor`.
 
     Yields:
         Each instruction, once its answer is on disk.
@@ -100,9 +108,39 @@ def solve(
         chat = Planner(world, instructions)
     else:
         chat, hosts = open_model(model, world.completions, base_url, observation_role, workers)
-    with answering(world, mode, policy, hosts, simulator):
+    distributed = executor != "local"
+    if distributed and mode in ("live", "refresh"):
+        raise BadInput(
+            f"--mode {mode} records, and one process alone records into a world: leave --executor "
+            f"{executor} out, or record first (toolreplay record) and then replay."
+        )
+    if mode == "simulate" and simulator is None:
+        simulator = open_simulator("auto", world)
+    opened = partial(_opened_solver, world, chat, chosen, mode, hosts, simulator)
+    with open_executor(executor, workers) as spread:
         try:
-            yield from Run(Path(out), world, chat, chosen).solve(instructions, workers)
+            with answering(world, mode, policy, hosts, simulator):
+                run = Run(Path(out), world, chat, chosen)
+                yield from run.solve(instructions, workers, spread, opened if distributed else None)
+        finally:
+            world.completions.tidy()
+            if simulator is not None:
+                simulator.tidy()
+
+
+@contextmanager
+def _opened_solver(
+    world: World,
+    chat: ChatModel,
+    settings: Settings,
+    mode: Mode,
+    hosts: Sequence[str],
+    simulator: Simulator | None,
+) -> Iterator[Callable[[Instruction], str]]:
+    """Open in a process of a cluster what solves: the network is shut there as it is here."""
+    with answering(world, mode, None, hosts, simulator):
+        try:
+            yield Solver(world, chat, settings).answer
         finally:
             world.completions.tidy()
 

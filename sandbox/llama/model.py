@@ -66,7 +66,8 @@ class LlamaModel:
     """Asks a GGUF file through llama.cpp; safe for threads.
 
     Several answers are made at once in contexts of their own, which share the weights and the
-    cores. Answers are the same bytes whatever their number, and whatever was asked before.
+    cores. Answers are the same bytes whatever their number, and whatever was asked before. It
+    pickles as its files: who unpickles it loads them.
 
     Args:
         path: the model.
@@ -94,6 +95,7 @@ class LlamaModel:
         reuse: bool = True,
         cache: int = CACHE,
     ) -> None:
+        self._made_of = (path, adapter, layout, size, workers, threads, reuse, cache)
         self.name = model_name(path, adapter, layout)
         self.files = tuple(file for file in (path, adapter) if file is not None)
         self._weights = Weights(path, adapter)
@@ -108,6 +110,11 @@ class LlamaModel:
         self._changed = threading.Condition()
         self._busy_since = 0.0
         self._busy_seconds = 0.0
+
+    def __reduce__(self) -> tuple[type["LlamaModel"], tuple[Any, ...]]:
+        path, adapter, *settings = self._made_of
+        files = (path.resolve(), adapter and adapter.resolve())
+        return LlamaModel, (*files, *settings)
 
     def allow(self, workers: int) -> None:
         """Make room for so many answers at once, at most one a core; never for fewer."""

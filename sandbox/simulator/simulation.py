@@ -117,6 +117,7 @@ class Simulation:
         self._folder = world / SIMULATED
         self._lock = threading.RLock()
         self._files: dict[Path, dict[Identity, Simulated]] = {}
+        self._sizes: dict[Path, int] = {}
 
     def __iter__(self) -> Iterator[Simulated]:
         for path in sorted(self._folder.glob("*/*.jsonl")):
@@ -131,15 +132,26 @@ class Simulation:
         with self._lock:
             return self._lines(self._path(call.category, call.tool)).get((key, history))
 
-    def add(self, simulated: Simulated) -> None:
-        """Put an answer on the tape; it is on disk when this returns."""
+    def add(self, simulated: Simulated) -> Simulated:
+        """Put an answer on the tape; it is on disk when this returns.
+
+        Returns:
+            The answer that counts: another one where another process was faster.
+        """
         path = self._path(simulated.call.category, simulated.call.tool)
+        identity = (simulated.key, simulated.history)
         with self._lock, self._alone():
+            if _size(path) != self._sizes.get(path):
+                self._files[path] = self._read(path)
             lines = self._lines(path)
+            if identity in lines:
+                return lines[identity]
             line = simulated.to_line().encode("utf-8", "surrogatepass") + b"\n"
             mark_untidy(path)
             append_line(path, line, _header(simulated.call))
-            lines.setdefault((simulated.key, simulated.history), simulated)
+            self._sizes[path] = _size(path)
+            lines[identity] = simulated
+            return simulated
 
     def drop(self, gone: Callable[[Simulated], bool]) -> int:
         """Take answers off the tape.
@@ -162,7 +174,7 @@ class Simulation:
         return count
 
     def tidy(self) -> None:
-        """Sort the files that were appended to, also by processes that were killed before this."""
+        """Sort the files that were appended to, by whichever process, also by one that was killed."""
         with self._lock:
             for path in untidy(self._folder, "*/.*.jsonl"):
                 with self._alone():
@@ -186,6 +198,7 @@ class Simulation:
     def _read(self, path: Path) -> dict[Identity, Simulated]:
         """Read a file; a last line without its end was never used. Of two answers the first."""
         raw = path.read_bytes() if path.exists() else b""
+        self._sizes[path] = len(raw)
         first, *lines = raw.split(b"\n")
         if not lines:
             return {}
@@ -212,6 +225,10 @@ class Simulation:
         ordered = sorted(lines.values(), key=_order)
         header = _header(ordered[0].call).decode("utf-8", "surrogatepass")
         write_whole(path, header + "".join(line.to_line() + "\n" for line in ordered))
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _header(call: ApiCall) -> bytes:

@@ -31,6 +31,8 @@ TOOLS_KEPT = 64
 class Simulator:
     """Answers calls that were not recorded, and keeps the answers; safe for threads.
 
+    It pickles as what it was made of: who unpickles it opens the world anew.
+
     Args:
         world: the world.
         engine: answers calls that are well-formed.
@@ -56,6 +58,9 @@ class Simulator:
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self._lock = threading.Lock()
         self._examples = lru_cache(maxsize=TOOLS_KEPT)(self._read_examples)
+
+    def __reduce__(self) -> tuple[type["Simulator"], tuple[Any, ...]]:
+        return Simulator, (self._world, self._engine, self.state, self.hosts, self._completions)
 
     def __str__(self) -> str:
         model = f" {self._engine.model}" if self._engine.model else ""
@@ -137,9 +142,7 @@ class Simulator:
             if there is not None:
                 return there
             reply = self.reply(self.question(tool, api, own, history))
-            made = Simulated(key, own, reply, before)
-            self.simulation.add(made)
-            return made
+            return self.simulation.add(Simulated(key, own, reply, before))
 
     def _read_examples(self, category: str, tool: str) -> list[Example]:
         found = []
