@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Protocol, TypeVar
@@ -97,6 +97,7 @@ class RayWorkers:
         workers = [actor.remote(shared) for _ in range(min(self.workers, len(items)))]
         pool: Any = ActorPool(workers)
         lost = set(range(len(items)))
+        said = ""
         try:
             for numbered in enumerate(items):
                 pool.submit(lambda worker, pair: worker.do.remote(*pair), numbered)
@@ -105,19 +106,22 @@ class RayWorkers:
                     place, result = pool.get_next_unordered()
                 except RayTaskError as error:
                     raise error.cause from None
-                except RayActorError:
+                except RayActorError as error:
+                    said = str(error).strip().splitlines()[-1].strip()
                     continue
                 lost.remove(place)
                 yield place, result
-            ray.get([worker.close.remote() for worker in workers])
+            with suppress(RayActorError):
+                ray.get([worker.close.remote() for worker in workers])
         finally:
             for worker in workers:
                 ray.kill(worker)
         if lost:
             raise WorkerLost(
-                f"{len(lost)} of {len(items)} items were lost, as the process died {RETRIES + 1} "
-                f"times over each (out of memory?). The others are done. The same command again "
-                f"does those that are missing; fewer --workers leave each more memory."
+                f"{len(lost)} of {len(items)} items were lost: their process died {RETRIES + 1} "
+                f"times over, or could not begin ({said}). The others are done, and the same "
+                f"command again does those that are missing. Fewer --workers leave each more "
+                f"memory; every machine needs this toolreplay and the world at the same path."
             )
 
 
@@ -145,7 +149,7 @@ def open_executor(name: str, workers: int) -> Iterator[Executor]:
     """Open an executor by its name, for the length of a `with` block.
 
     For `ray`, joins the cluster that Ray's own variable RAY_ADDRESS names; without it, starts one
-    on this machine, which only this machine can reach, and ends it.
+    on this machine and ends it. Ray's ports are open to the network; its token guards them.
 
     Args:
         name: of `EXECUTORS`.
@@ -173,9 +177,9 @@ def open_executor(name: str, workers: int) -> Iterator[Executor]:
 def _join() -> None:
     """Join the cluster that RAY_ADDRESS names, or start one here."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    address = os.environ.get("RAY_ADDRESS")
     import ray
 
-    address = os.environ.get("RAY_ADDRESS")
     if address is None:
         ray.init(
             address="local",
@@ -183,7 +187,6 @@ def _join() -> None:
             object_store_memory=_OBJECT_STORE,
             log_to_driver=False,
             logging_level=logging.WARNING,
-            _node_ip_address="127.0.0.1",
         )
         return
     try:

@@ -1,35 +1,29 @@
 """The index of a world: a SQLite database that can be deleted and is rebuilt from the files."""
 
-import difflib
-import json
 import os
 import sqlite3
 import threading
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import sqlite_utils
 
 from sandbox.archive import Archive, Entry
-from sandbox.call import KEY_RULE, ApiCall, canonical_arguments
-from sandbox.cassette import Recording
+from sandbox.call import KEY_RULE, ApiCall
 from sandbox.catalogue import Catalogue
 from sandbox.disk import cannot_write
 from sandbox.errors import CorruptTape
 from sandbox.journal import Journal
 from sandbox.names import standardise
+from sandbox.recordings import Recordings, storable
 
 SCHEMA = 3
 """The version of the tables below; an index of another version is rebuilt."""
 
-NEAREST_CANDIDATES = 500
-"""Recordings of an API that are looked at for the nearest ones."""
 
-
-class Store:
+class Store(Recordings):
     """Recordings by call key.
 
     Args:
@@ -50,87 +44,14 @@ class Store:
         self._api_ids: dict[tuple[str, str, str], int] = {}
         self._db = self._open()
 
-    def find(self, key: str, instruction: str | None = None) -> list[Recording]:
-        """Give all recordings of a call, in the order in which they were made.
-
-        Args:
-            key: the call's key.
-            instruction: where some recordings were made for this instruction, only those count.
-        """
-        rows = self._rows(
-            "select id, instruction, recording from recordings where key = ? order by id", [key]
-        )
-        wanted = None if instruction is None else _storable(instruction)
-        own = [row for row in rows if wanted is not None and row[1] == wanted]
-        return [self._recording(row) for row in own or rows]
-
-    def of_api(self, tool: str, api: str) -> Iterator[Recording]:
-        """Give all recordings of an API, in the order in which they are filed."""
-        for row in self._rows(
-            "select recordings.id, instruction, recording from recordings "
-            "join apis on api_id = apis.id where tool_name = ? and api_name = ? "
-            "order by recordings.id",
-            [standardise(tool), standardise(api)],
-        ):
-            yield self._recording(row)
-
-    def nearest(self, call: ApiCall, limit: int = 3) -> list[ApiCall]:
-        """Give the recorded calls most like a call: same API first, then same tool."""
-        rows = self._rows(
-            "select recordings.id, instruction, recording from recordings "
-            "join apis on api_id = apis.id where tool_name = ? "
-            "order by api_name = ? desc, recordings.id limit ?",
-            [standardise(call.tool), standardise(call.api), NEAREST_CANDIDATES],
-        )
-        wanted = _comparable(call)
-        calls = {str(near): near for near in (self._recording(row).call for row in rows)}
-        same_api = standardise(call.api)
-
-        def likeness(near: ApiCall) -> tuple[bool, float]:
-            ratio = difflib.SequenceMatcher(None, wanted, _comparable(near)).ratio()
-            return standardise(near.api) == same_api, ratio
-
-        return sorted(calls.values(), key=likeness, reverse=True)[:limit]
-
-    def counts(self) -> list[dict[str, Any]]:
-        """Count recordings and distinct calls per category."""
-        rows = self._rows(
-            "select category, count(distinct tool), count(distinct tool || '/' || api), "
-            "count(distinct key), count(*) from recordings join apis on api_id = apis.id "
-            "group by category order by category",
-            [],
-        )
-        names = ("category", "tools", "apis", "calls", "recordings")
-        return [dict(zip(names, row, strict=True)) for row in rows]
-
-    def api_counts(self) -> dict[tuple[str, str, str], int]:
-        """Count recordings per API, by the standardised names of category, tool and API."""
-        counts: Counter[tuple[str, str, str]] = Counter()
-        for category, tool, api, count in self._rows(
-            "select category, tool_name, api_name, count(*) from recordings "
-            "join apis on api_id = apis.id group by apis.id",
-            [],
-        ):
-            counts[standardise(category), tool, api] += count
-        return dict(counts)
-
     def close(self) -> None:
         """Close the database."""
         self._db.conn.close()
 
-    def apis(self) -> list[ApiCall]:
-        """List the APIs that have recordings, each as a call without arguments."""
-        rows = self._rows("select category, tool, api from apis order by id", [])
-        return [ApiCall(category, tool, api, "") for category, tool, api in rows]
-
-    def all_lines(self) -> Iterator[str]:
-        """Give the lines of all recordings that count, in the order in which they are filed."""
-        last = 0
-        while rows := self._rows(
-            "select id, recording from recordings where id > ? order by id limit 1000", [last]
-        ):
-            last = rows[-1][0]
-            yield from (line for _, line in rows)
+    def table(self, name: Literal["apis", "recordings"]) -> Iterator[tuple[Any, ...]]:
+        """Give the rows of a table, for a copy of the index."""
+        with self._lock:
+            yield from self._db.conn.execute(f"select * from {name} order by id")  # nosec B608 # no data
 
     def forget_sources(self) -> None:
         """Note that the files are about to change: until `note_sources`, the index is outdated."""
@@ -166,12 +87,6 @@ class Store:
             yield
         except sqlite3.DatabaseError as error:
             raise cannot_write(error, self.path) or self._damaged(str(error)) from error
-
-    def _recording(self, row: tuple[int, str | None, str]) -> Recording:
-        try:
-            return Recording.from_line(row[2])
-        except (ValueError, RecursionError) as error:
-            raise self._damaged(f"recordings, row {row[0]}: {error}") from error
 
     def _damaged(self, problem: str) -> CorruptTape:
         return CorruptTape(
@@ -279,7 +194,7 @@ class Store:
             (
                 (
                     self._catalogue.key(r.call),
-                    None if r.instruction is None else _storable(r.instruction),
+                    None if r.instruction is None else storable(r.instruction),
                     self._api_id(db, r.call),
                     line,
                 )
@@ -288,7 +203,7 @@ class Store:
         )
 
     def _api_id(self, db: sqlite_utils.Database, call: ApiCall) -> int:
-        place = (_storable(call.category), _storable(call.tool), _storable(call.api))
+        place = (storable(call.category), storable(call.tool), storable(call.api))
         if place not in self._api_ids:
             tool, api = standardise(call.tool), standardise(call.api)
             found = (
@@ -321,11 +236,6 @@ def _forget_unfinished(world: Path) -> None:
                 left.unlink()
 
 
-def _storable(text: str) -> str:
-    """Give a text as SQLite can hold it: halves of characters are written out."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
-
-
 def _connect(path: Path | str) -> sqlite3.Connection:
     return sqlite3.connect(path, check_same_thread=False)
 
@@ -345,7 +255,3 @@ def _index(db: sqlite_utils.Database) -> None:
     db.conn.execute("create index if not exists recordings_key on recordings (key)")
     db.conn.execute("create index if not exists recordings_api on recordings (api_id)")
     db.conn.execute("create index if not exists apis_name on apis (tool_name, api_name)")
-
-
-def _comparable(call: ApiCall) -> str:
-    return json.dumps(canonical_arguments(call.arguments, None), ensure_ascii=False, sort_keys=True)

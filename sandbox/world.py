@@ -4,7 +4,7 @@ import hashlib
 import json
 import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from sandbox.catalogue import Catalogue
 from sandbox.completions import CompletionTape
 from sandbox.disk import write_whole
 from sandbox.errors import BadInput, UnrecordedCall
+from sandbox.recordings import Recordings
 from sandbox.response import ApiResponse, Provenance
 from sandbox.store import Store
 from sandbox.tool import Api, Tool
@@ -39,22 +40,29 @@ class World:
     Args:
         path: the directory.
         failures: answer a call of which only a passing failure is recorded with that failure.
+        database: a PostgreSQL database that the recordings are read from, as `world load` filled
+            it; the directory then needs no `recorded/`.
 
     Raises:
         BadInput: there is no world at that path, or one of a newer format.
         CorruptTape: a cassette, the completions or the index is damaged.
     """
 
-    def __init__(self, path: str | Path, failures: bool = False) -> None:
+    def __init__(
+        self, path: str | Path, failures: bool = False, database: str | None = None
+    ) -> None:
         self.path = Path(path)
+        self._database = database
         self._replays_failures = failures
         self.about = _read_about(self.path)
         self.tape: Tape | None = None
         self.simulator: Simulator | None = None
+        if database is not None:
+            _ = self.store
 
-    def __reduce__(self) -> tuple[type["World"], tuple[Path, bool]]:
+    def __reduce__(self) -> tuple[type["World"], tuple[Path, bool, str | None]]:
         """Pickle as the directory: who unpickles it opens the world anew."""
-        return World, (self.path.resolve(), self._replays_failures)
+        return World, (self.path.resolve(), self._replays_failures, self._database)
 
     @cached_property
     def catalogue(self) -> Catalogue:
@@ -62,8 +70,17 @@ class World:
         return Catalogue.read(self.path / "tools")
 
     @cached_property
-    def store(self) -> Store:
-        """The index of recorded responses."""
+    def store(self) -> Recordings:
+        """The recorded responses, where they are read from."""
+        if self._database is None:
+            return self.index
+        from sandbox.postgres import PostgresStore
+
+        return PostgresStore(self._database, self.path, self.contents)
+
+    @cached_property
+    def index(self) -> Store:
+        """The index of the recordings below this directory."""
         return Store(self.path, self.catalogue, self.archive)
 
     @cached_property
@@ -93,16 +110,27 @@ class World:
         return Simulation(self.path)
 
     @cached_property
-    def hash(self) -> str:
-        """The world's identity: a hash over documents, instructions and recordings."""
-        digest = hashlib.sha256(f"key rule {KEY_RULE}\n".encode())
+    def contents(self) -> dict[str, str]:
+        """The hashes of documents, instructions and recordings, by the names of their files."""
         folders = (self.path / name for name in ("tools", "instructions"))
         files = [path for folder in folders for path in sorted(folder.rglob("*.json"))]
+        return self._hashes([*files, *self.archive.files()])
+
+    @cached_property
+    def hash(self) -> str:
+        """The world's identity: a hash over documents, instructions and recordings."""
+        contents = self.store.contents or self.contents
         failures = cassettes(self.path, transient=True) if self._replays_failures else []
-        for path in [*files, *self.archive.files(), *failures]:
-            content = hashlib.sha256(path.read_bytes()).hexdigest()
-            digest.update(f"{path.relative_to(self.path).as_posix()} {content}\n".encode())
+        digest = hashlib.sha256(f"key rule {KEY_RULE}\n".encode())
+        for name, content in {**contents, **self._hashes(failures)}.items():
+            digest.update(f"{name} {content}\n".encode())
         return digest.hexdigest()
+
+    def _hashes(self, files: Iterable[Path]) -> dict[str, str]:
+        return {
+            path.relative_to(self.path).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in files
+        }
 
     @contextmanager
     def recording(self, client: "LiveClient", refresh: bool = False) -> Iterator["Tape"]:
@@ -113,9 +141,16 @@ class World:
             refresh: call recorded ones again as well, and update the tape.
 
         Raises:
-            BadInput: another process is recording into this world.
+            BadInput: another process is recording into this world, or its recordings are read
+                from a database.
         """
         from sandbox.tape import Tape
+
+        if self._database is not None:
+            raise BadInput(
+                f"Recordings are made in the directory {self.path}, and the database is only read: "
+                f"leave --store out, and load the world again afterwards (toolreplay world load)."
+            )
 
         with Tape(self, client, refresh) as tape:
             self.tape = tape

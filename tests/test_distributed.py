@@ -3,8 +3,6 @@
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from sandbox.errors import BadInput, WorkerLost
 from sandbox.executor import open_executor
 from sandbox.world import World
 from tests.model_server import model_server
+from tests.ray_work import dying_at_three, halving
 from tests.test_runs import assert_same_files, queries
 from toolreplay.solving import solve
 
@@ -45,30 +44,9 @@ def test_a_run_whose_worker_was_killed_equals_the_local_one(
     assert len(set(solved)) == len(solved) == 8
     assert_same_files(tmp_path / "local", tmp_path / "ray")
     for folder in ("completions", "simulated"):
-        shutil.rmtree(world.path / folder / "none", ignore_errors=True)
         tapes = [sorted((w / folder).rglob("*.jsonl")) for w in (world.path, copy)]
         assert [p.read_bytes() for p in tapes[0]] == [p.read_bytes() for p in tapes[1]] != []
     assert server.asked.total() - alone <= alone + 1, "more was asked again than what was in hand"
-
-
-@contextmanager
-def halving() -> Iterator[Callable[[int], int]]:
-    def half(number: int) -> int:
-        if number % 2:
-            raise BadInput(f"{number} is odd.")
-        return number // 2
-
-    yield half
-
-
-@contextmanager
-def dying() -> Iterator[Callable[[int], int]]:
-    def negative(number: int) -> int:
-        if number == 3:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return -number
-
-    yield negative
 
 
 def test_an_item_that_kills_every_worker_costs_itself_alone() -> None:
@@ -77,7 +55,7 @@ def test_an_item_that_kills_every_worker_costs_itself_alone() -> None:
         with pytest.raises(BadInput, match=r"^5 is odd\.$"):
             list(executor.run(halving, [2, 4, 5]))
         with pytest.raises(WorkerLost, match="1 of 6 items were lost"):
-            for place, result in executor.run(dying, [1, 2, 3, 4, 5, 6]):
+            for place, result in executor.run(dying_at_three, [1, 2, 3, 4, 5, 6]):
                 done[place] = result
     assert done == {0: -1, 1: -2, 3: -4, 4: -5, 5: -6}
 

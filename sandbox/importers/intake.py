@@ -241,13 +241,13 @@ class _Filing(ABC):
         """Vouch for the index, where a rebuild would find the same documents."""
         now = Catalogue.read(self.world.path / "tools")
         if all(_document(now, place) == keyed for place, keyed in self._keyed_by.items()):
-            self.world.store.note_sources()
+            self.world.index.note_sources()
 
     def index(self, entries: list[Entry]) -> None:
         """Index entries by the documents that the world has now."""
         for recording, _ in entries:
             self.keyed_now(recording.call)
-        self.world.store.add(entries)
+        self.world.index.add(entries)
 
     def keyed_now(self, call: ApiCall) -> None:
         """Note the document that an API's calls are keyed by."""
@@ -268,7 +268,7 @@ class _IntoCassettes(_Filing):
         self._indexed = not world.archive.files()
         self._last = Path()
         if self._indexed:
-            world.store.forget_sources()
+            world.index.forget_sources()
 
     def add(self, recordings: Iterable[Recording]) -> None:
         """See `_Filing`."""
@@ -315,10 +315,10 @@ class _IntoShards(_Filing):
     def __init__(self, world: World, imported: Imported) -> None:
         super().__init__(world, imported)
         self._begun: set[tuple[str, str]] = set()
-        for call in world.store.apis():
+        for call in world.index.apis():
             self.keyed_now(call)
             self._begun.add((standardise(call.tool), standardise(call.api)))
-        world.store.forget_sources()
+        world.index.forget_sources()
         self._lines: list[str] = []
         self._size = 0
 
@@ -329,7 +329,7 @@ class _IntoShards(_Filing):
             call = recording.call
             groups.setdefault((standardise(call.tool), standardise(call.api)), []).append(recording)
         for name, group in groups.items():
-            there = list(self.world.store.of_api(*name)) if name in self._begun else []
+            there = list(self.world.index.of_api(*name)) if name in self._begun else []
             self._begun.add(name)
             entries = [(r, r.to_line()) for r in _lacking(there, group, self.imported)]
             self.index(entries)
@@ -346,7 +346,7 @@ class _IntoShards(_Filing):
     def _write(self) -> None:
         if self._lines:
             Shards(self.world.path).write(self._lines, "imported")
-            self.world.store.commit()
+            self.world.index.commit()
         self._lines, self._size = [], 0
 
 

@@ -174,7 +174,7 @@ class Simulation:
         return count
 
     def tidy(self) -> None:
-        """Sort the files that were appended to, by whichever process, also by one that was killed."""
+        """Sort the files that were appended to, by any process, also by one that was killed."""
         with self._lock:
             for path in untidy(self._folder, "*/.*.jsonl"):
                 with self._alone():

@@ -19,6 +19,22 @@ Budget = Annotated[int | None, typer.Option(min=1, help="Live calls to make at m
 Workers = Annotated[
     int, typer.Option("--workers", "-w", min=1, help="Instructions to solve at once.")
 ]
+ExecutorName = Annotated[
+    str,
+    typer.Option(
+        "--executor",
+        help="local (threads) or ray: processes of the cluster that RAY_ADDRESS names, or of a new "
+        "one here.",
+    ),
+]
+Store = Annotated[
+    str | None,
+    typer.Option(
+        envvar="TOOLREPLAY_STORE",
+        help="A PostgreSQL database that holds the world's recordings (see world load), as "
+        "postgresql://HOST/NAME.",
+    ),
+]
 SimulatorName = Annotated[
     str,
     typer.Option(

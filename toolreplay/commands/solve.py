@@ -7,11 +7,13 @@ import typer
 
 from toolreplay.commands.options import (
     Budget,
+    ExecutorName,
     Host,
     Key,
     SimulatorName,
     SimulatorUrl,
     State,
+    Store,
     Via,
     Workers,
 )
@@ -27,6 +29,8 @@ def solve(
     ] = "recorded",
     method: Annotated[str, typer.Option(help="dfsdt, dfs, react or react@N.")] = "dfsdt",
     workers: Workers = 1,
+    executor: ExecutorName = "local",
+    store: Store = None,
     first: Annotated[
         int | None, typer.Option(min=1, help="Only so many instructions, from the beginning.")
     ] = None,
@@ -102,6 +106,8 @@ def solve(
           --first 5 --max-calls 10 --max-tokens 80 --out runs/local
       toolreplay solve requests.json --world worlds/mine --model openai:gpt-4o-mini \\
           --retrieve 5 --retriever retrievers/mine --out runs/open
+      toolreplay solve queries.json --world worlds/mine --model openai:gpt-4o-mini \\
+          --executor ray --workers 64 --store postgresql://db.internal/mine --out runs/large
     """
     from sandbox.errors import BadInput
     from sandbox.policy import LivePolicy
@@ -121,7 +127,7 @@ def solve(
     if strict and chosen_mode != "replay":
         raise BadInput(f"--strict replays: it does not go with --mode {mode}.")
     total = len(read_queries(queries)[:first])
-    opened = World(world, failures)
+    opened = World(world, failures, store)
     if retriever and not retrieve:
         raise BadInput("--retriever says who retrieves; say how many APIs, too: --retrieve 5.")
     answers = open_simulator(simulator, opened, state, simulator_url or base_url)
@@ -148,6 +154,7 @@ def solve(
         first=first,
         retriever=opened_retriever(opened, retriever) if retrieve else None,
         retrieve=retrieve or 0,
+        executor=executor,
     )
     if chosen_mode == "simulate":
         typer.echo(f"Unseen API calls are simulated by {answers}.", err=True)

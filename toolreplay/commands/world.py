@@ -215,3 +215,25 @@ def compact_world(world: Annotated[Path, typer.Argument(help="The world.")]) -> 
 
     before, now = compact(World(world))
     typer.echo(f"{before:,} bytes of shards before, {now:,} now.")
+
+
+@app.command("load")
+def load_world(
+    world: Annotated[Path, typer.Argument(help="The world.")],
+    store: Annotated[str, typer.Option(envvar="TOOLREPLAY_STORE", help="postgresql://HOST/NAME.")],
+) -> None:
+    """Copy a world's recordings into PostgreSQL, where runs on many machines read them.
+
+    A database holds one world; loading again replaces it, and readers see the old one meanwhile.
+
+    \b
+    Examples:
+      createdb -h db.internal mine
+      toolreplay world load worlds/mine --store postgresql://db.internal/mine
+      toolreplay solve queries.json --world worlds/mine --store postgresql://db.internal/mine \\
+          --executor ray --workers 64 --out runs/mine
+    """
+    from sandbox.postgres import load
+    from sandbox.world import World
+
+    typer.echo(f"{load(World(world), store):,} recordings loaded.")
