@@ -88,6 +88,10 @@ class Cases:
         else:
             read_object(self.path / "run.json")
 
+    def __reduce__(self) -> tuple[type["Cases"], tuple[Path]]:
+        """Pickle as the directory: who unpickles it looks the answers up anew."""
+        return Cases, (self.path.resolve(),)
+
     @property
     def names(self) -> Iterator[str]:
         """The ids of the instructions, in order."""

@@ -1,7 +1,8 @@
 """Evaluation of a run: verdicts, rates per setting, and where the answers came from."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -15,6 +16,7 @@ from eval.statistics import Agreement, Rate, agreement_of
 from eval.verdict import judge
 from sandbox.disk import write_lines_whole
 from sandbox.errors import BadInput
+from sandbox.executor import Executor, Opened, Threads
 from sandbox.names import folder_name
 from sandbox.response import Provenance, StatusCode
 from solver.run import steps
@@ -150,6 +152,8 @@ def evaluate(
     into: Path | None = None,
     advance: Callable[[], object] = lambda: None,
     keep: bool = True,
+    executor: Executor | None = None,
+    opened: Opened[str, JudgedCase] | None = None,
 ) -> Evaluation:
     """Judge all answers of a run, by rule and by judges, and write `verdicts/<set>.json`.
 
@@ -162,6 +166,8 @@ def evaluate(
             that are no run none.
         advance: told of each judged answer.
         keep: write the verdicts.
+        executor: who has answers judged; by default this thread, one after another.
+        opened: opens a `CaseJudge` in another process, for an executor that needs that.
 
     Raises:
         BadInput: it is no finished run, or an answer cannot be judged; names what is wrong.
@@ -171,13 +177,14 @@ def evaluate(
     names = list(dict.fromkeys(who.name for who in judges))
     sets: dict[str, _Tally] = {}
     overall, labelled = _Tally(OVERALL, names), Counter[_Labelled]()
-    for case in cases:
-        judged = _judge(case, judges, aspects, cases.is_run)
+    own = CaseJudge(cases, judges, aspects)
+    judging = (executor or Threads()).run(opened or (lambda: nullcontext(own)), [*cases.names])
+    for judged in _in_order(judging):
         evaluation.judged.add(judged)
         tally = sets.setdefault(judged.set_name, _Tally(judged.set_name, names))
         for counted in (tally, overall):
             counted.add(judged)
-        labelled[_labelled(case, judged, labels)] += 1
+        labelled[_labelled(judged, labels)] += 1
         advance()
     evaluation.settings = [tally.setting() for tally in (*sets.values(), overall)]
     evaluation.agreements = dict(_agreements(names, labelled, labels, cases.path))
@@ -189,24 +196,53 @@ def evaluate(
     return evaluation
 
 
-def _judge(
-    case: Case, judges: Sequence[Judge], aspects: Sequence[Aspect], stated: bool
-) -> JudgedCase:
-    try:
-        generation = case.answer["answer_generation"]
-        return JudgedCase(
-            case.instruction.set_name,
-            judge(case.instruction, case.answer),
-            {who.name: _opinion(who, case, aspects) for who in judges},
-            _provenance(case, stated),
-            generation["query_count"],
-            generation["total_tokens"],
-        )
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise BadInput(
-            f"{case.source}: the answer to {case.instruction.id} is in no format that is known "
-            f"here ({error!r})."
-        ) from error
+def _in_order(judged: Iterable[tuple[int, JudgedCase]]) -> Iterator[JudgedCase]:
+    """Give what is said of answers in the answers' order, as soon as their turn comes."""
+    early: dict[int, JudgedCase] = {}
+    turn = 0
+    for place, one in judged:
+        early[place] = one
+        while turn in early:
+            yield early.pop(turn)
+            turn += 1
+
+
+@dataclass(frozen=True)
+class CaseJudge:
+    """Judges one answer at a time: by rule, and by judges.
+
+    Attributes:
+        cases: the answers.
+        judges: who judges beside the rule.
+        aspects: what they are asked beside the answer's status.
+    """
+
+    cases: Cases
+    judges: Sequence[Judge]
+    aspects: Sequence[Aspect]
+
+    def __call__(self, instruction: str) -> JudgedCase:
+        """Judge the answer to the instruction of that id.
+
+        Raises:
+            BadInput: it is in no format that is known; names its file.
+        """
+        case = self.cases.read(instruction)
+        try:
+            generation = case.answer["answer_generation"]
+            return JudgedCase(
+                case.instruction.set_name,
+                judge(case.instruction, case.answer),
+                {who.name: _opinion(who, case, self.aspects) for who in self.judges},
+                _provenance(case, self.cases.is_run),
+                generation["query_count"],
+                generation["total_tokens"],
+            )
+        except (KeyError, TypeError, IndexError, AttributeError) as error:
+            raise BadInput(
+                f"{case.source}: the answer to {case.instruction.id} is in no format that is known "
+                f"here ({error!r})."
+            ) from error
 
 
 def _opinion(who: Judge, case: Case, aspects: Sequence[Aspect]) -> Opinion:
@@ -314,11 +350,12 @@ _Labelled = tuple[str | None, ...]
 """One answer's statuses: by each judge (the rule, where there is none), by its facts, by label."""
 
 
-def _labelled(case: Case, judged: JudgedCase, labels: Labels | None) -> _Labelled:
-    verdict, asked = judged.verdict, case.instruction
+def _labelled(judged: JudgedCase, labels: Labels | None) -> _Labelled:
+    verdict, name = judged.verdict, judged.verdict.instruction
+    query_id = name.removeprefix(f"{judged.set_name}/")
     said = [opinion.status.label for opinion in judged.opinions.values()]
     facts = ("solved" if verdict.grounded else "not solved") if verdict.checked else None
-    given = labels.status(asked.id) or labels.status(str(asked.query_id)) if labels else None
+    given = labels.status(name) or labels.status(query_id) if labels else None
     return (*(said or ["solved" if verdict.passed else "unsolved"]), facts, given)
 
 

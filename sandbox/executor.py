@@ -8,6 +8,7 @@ and that one alone writes them down.
 
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -49,7 +50,7 @@ class Executor(Protocol):
 
 @dataclass(frozen=True)
 class Threads:
-    """Threads of this process.
+    """Threads of this process; a single one is the thread that asks.
 
     Attributes:
         workers: items at once.
@@ -61,13 +62,17 @@ class Threads:
         self, opened: Opened[Item, Result], items: Sequence[Item]
     ) -> Iterator[tuple[int, Result]]:
         """See `Executor`."""
-        with opened() as work, ThreadPoolExecutor(self.workers) as pool:
-            places = {pool.submit(work, item): place for place, item in enumerate(items)}
-            try:
-                for future in as_completed(places):
-                    yield places[future], future.result()
-            finally:
-                pool.shutdown(cancel_futures=True)
+        with opened() as work:
+            if self.workers == 1:
+                yield from enumerate(map(work, items))
+                return
+            with ThreadPoolExecutor(self.workers) as pool:
+                places = {pool.submit(work, item): place for place, item in enumerate(items)}
+                try:
+                    for future in as_completed(places):
+                        yield places[future], future.result()
+                finally:
+                    pool.shutdown(cancel_futures=True)
 
 
 @dataclass(frozen=True)
@@ -189,9 +194,12 @@ def _join() -> None:
             logging_level=logging.WARNING,
         )
         return
+    host, _, port = address.rpartition(":")
     try:
+        if port.isdecimal() and "/" not in host:
+            socket.create_connection((host, int(port)), timeout=10).close()
         ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
-    except ConnectionError as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise BadInput(
             f"RAY_ADDRESS is {address}, but there is no Ray cluster ({error}). Start one with "
             f"ray start --head, or unset RAY_ADDRESS to use this machine alone."

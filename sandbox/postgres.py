@@ -1,8 +1,8 @@
 """Recordings in PostgreSQL: one database, in its schema `toolreplay`, holds those of one world.
 
-It is a copy that `load` makes of a world's index, for runs on several machines. Beside the recordings
-stand the hashes of the files that they came from, so that a world directory is only answered from a
-database that fits it.
+It is a copy that `load` makes of a world's index, for runs on several machines. Beside the
+recordings stand the hashes of the files that they came from, so that a world directory is only
+answered from a database that fits it.
 """
 
 import threading
@@ -110,9 +110,9 @@ class PostgresStore(Recordings):
 
     def _damaged(self, problem: str) -> CorruptTape:
         return CorruptTape(
-            f"The database {self._name} does not answer ({problem.strip()}). The same command again "
-            f"goes on where it stopped; if the database is damaged, load it anew with toolreplay "
-            f"world load."
+            f"The database {self._name} does not answer ({problem.strip()}). The same command "
+            f"again goes on where it stopped; if the database is damaged, load it anew with "
+            f"toolreplay world load."
         )
 
 
@@ -150,8 +150,8 @@ def load(world: "World", url: str) -> int:
                 return int((cursor.fetchone() or (0,))[0])
         except Error as error:
             raise BadInput(
-                f"{world.path} could not be loaded into {db.info.host}/{db.info.dbname}, which is as "
-                f"it was: {str(error).strip()}"
+                f"{world.path} could not be loaded into {db.info.host}/{db.info.dbname}, which is "
+                f"as it was: {str(error).strip()}"
             ) from error
 
 
@@ -170,13 +170,11 @@ def _connect(url: str) -> "Connection[Any]":
     try:
         told = conninfo_to_dict(url)
     except psycopg.ProgrammingError:
-        raise BadInput(
-            "--store is no address of a database: write postgresql://HOST/NAME."
-        ) from None
+        raise BadInput("--store is no database's address: write postgresql://HOST/NAME.") from None
     if "password" in told:
         raise BadInput(
-            "--store carries a password, which other users of this machine could read: take it out, "
-            "and set PGPASSWORD or write it into ~/.pgpass, on every machine."
+            "--store carries a password, which other users of this machine could read: take it "
+            "out, and set PGPASSWORD or write it into ~/.pgpass, on every machine."
         )
     try:
         return psycopg.connect(url, autocommit=True, connect_timeout=10)

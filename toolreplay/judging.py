@@ -6,11 +6,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from eval.case import Cases
+from eval.evaluation import Aspect, CaseJudge
 from eval.judge import Judge, ModelJudge, RuleJudge
 from sandbox.completions import CompletionTape
 from sandbox.errors import BadInput
 from sandbox.llama.files import name_on_tape
 from sandbox.network import network_shut
+from sandbox.openai_model import OpenAIModel
 from sandbox.recorded_model import RecordedModel
 from toolreplay.models import open_model
 from toolreplay.modes import Mode
@@ -27,6 +30,7 @@ def opened_judges(
     votes: int = 1,
     base_url: str | None = None,
     also: Sequence[Path] = (),
+    distributed: bool = False,
 ) -> Iterator[list[Judge]]:
     """Open judges by their names for the length of a `with` block.
 
@@ -38,6 +42,7 @@ def opened_judges(
         votes: how often each question is asked.
         base_url: the address of a model's server.
         also: further runs whose tapes answer too; nothing is written to them.
+        distributed: other processes put answers onto the tape as well.
 
     Raises:
         BadInput: a judge is not known, or has no tape.
@@ -65,9 +70,24 @@ def opened_judges(
         try:
             yield [judge for judge, _ in opened]
         finally:
-            tape.tidy()
+            tape.tidy(*(judge.name for judge, _ in opened if distributed))
         for file in sorted(fresh.glob("*.json*")) if fresh else []:
             os.replace(file, folder / TAPE / file.name)
+
+
+@contextmanager
+def opened_case_judge(
+    cases: Cases, judges: Sequence[Judge], aspects: Sequence[Aspect], hosts: Sequence[str]
+) -> Iterator[CaseJudge]:
+    """Open in a process of a cluster what judges: the network is shut there as it is here."""
+    with network_shut(*hosts):
+        yield CaseJudge(cases, judges, aspects)
+
+
+def judges_hosts(names: Sequence[str], mode: Mode, base_url: str | None) -> list[str]:
+    """Name the hosts that judges must reach: none in replay."""
+    asked = [name.removeprefix("openai:") for name in names if name.startswith("openai:")]
+    return [] if mode == "replay" else [OpenAIModel(name, base_url).host for name in asked]
 
 
 def _open(

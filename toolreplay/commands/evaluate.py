@@ -5,12 +5,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toolreplay.commands.options import Against, AsJson, Judges, JudgeUrl, VerdictMode, Votes
+from toolreplay.commands.options import (
+    Against,
+    AsJson,
+    ExecutorName,
+    Judges,
+    JudgeUrl,
+    VerdictMode,
+    Votes,
+)
 from toolreplay.commands.screen import progress_bar, show, show_json
 
 if TYPE_CHECKING:
     from eval.contest import Contest
     from eval.evaluation import Aspect, Evaluation
+    from eval.labels import Labels
 
 
 def evaluate(
@@ -35,6 +44,8 @@ def evaluate(
         typer.Option(help="Where verdicts and the judges' tape go; by default into the run."),
     ] = None,
     base_url: JudgeUrl = None,
+    workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Answers at once.")] = 1,
+    executor: ExecutorName = "local",
     as_json: AsJson = False,
 ) -> None:
     """Judge a run: pass rate, grounded rate, and where its API answers came from.
@@ -47,14 +58,18 @@ def evaluate(
       toolreplay eval runs/demo/dfsdt
       toolreplay eval runs/demo/dfsdt --against runs/demo/react --html report.html
       toolreplay eval runs/mine --judge openai:gpt-4o-mini --votes 3 --mode live
+      toolreplay eval runs/mine --judge openai:gpt-4o-mini --mode live --executor ray --workers 8
       toolreplay eval runs/mine --judge recorded --votes 3 --labels people.csv --json
     """
+    from functools import partial
+
     from eval.case import Cases
     from eval.contest import contest
     from eval.evaluation import evaluate as evaluate_run
     from eval.labels import read_labels
     from eval.report import Side, write_report
-    from toolreplay.judging import opened_judges
+    from sandbox.executor import open_executor
+    from toolreplay.judging import judges_hosts, opened_case_judge, opened_judges
     from toolreplay.modes import read_mode
 
     aspects = _aspects(ask or [])
@@ -63,11 +78,14 @@ def evaluate(
     folder = into or (run if cases.is_run else None)
     published = read_labels(labels) if labels else None
     names = judge or (["rule"] if against else [])
+    chosen = read_mode(mode)
+    also = [against] if against else []
+    distributed = executor != "local"
+    hosts = judges_hosts(names, chosen, base_url)
     with (
         progress_bar() as progress,
-        opened_judges(
-            names, folder, read_mode(mode), votes, base_url, [against] if against else []
-        ) as judges,
+        open_executor(executor, workers) as spread,
+        opened_judges(names, folder, chosen, votes, base_url, also, distributed) as judges,
     ):
         task = progress.add_task("Judging", total=len(cases) + 2 * len(others or []))
 
@@ -75,12 +93,27 @@ def evaluate(
             progress.advance(task)
 
         own = judges if judge else []
-        evaluation = evaluate_run(cases, own, aspects, published, folder, advance)
+
+        def evaluated(
+            judged: Cases, labels: "Labels | None", into: Path | None, keep: bool
+        ) -> "Evaluation":
+            opened = partial(opened_case_judge, judged, own, aspects, hosts)
+            return evaluate_run(
+                judged,
+                own,
+                aspects,
+                labels,
+                into,
+                advance,
+                keep,
+                spread,
+                opened if distributed else None,
+            )
+
+        evaluation = evaluated(cases, published, folder, keep=True)
         match = theirs = None
         if others is not None:
-            theirs = evaluate_run(
-                others, own, aspects, None, into=None, advance=advance, keep=False
-            )
+            theirs = evaluated(others, None, None, keep=False)
             match = contest(cases, evaluation, others, theirs, judges[0], advance)
     if html is not None:
         other_side = Side(others, theirs) if others is not None and theirs is not None else None
