@@ -7,7 +7,7 @@ EXTRAS := local,train,retrieval,distributed,mcp,inspect,upstream,dev
 # llama.cpp comes as source: what is not used here (vision, tools, examples) is left out.
 export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_TOOLS=OFF
 
-.PHONY: demo test check audit site browser clean
+.PHONY: demo test check audit site browser database clean
 
 ## The main job on the world that ships with the project; needs the base install alone.
 demo: $(VENV)/base
@@ -49,6 +49,10 @@ $(VENV)/all: $(VENV)/base
 ## Debian's Chromium, for the tests of the web pages; without it they are skipped.
 browser:
 	apt-get -qq update && apt-get -qq install -y chromium chromium-driver >/dev/null
+
+## Debian's PostgreSQL, for the tests of recordings in a database; without it they are skipped.
+database:
+	apt-get -qq update && apt-get -qq install -y postgresql >/dev/null
 
 clean:
 	rm -rf $(VENV) runs

@@ -7,7 +7,7 @@ every recording of the same API with an equal answer: it would give the answer a
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import median
@@ -16,6 +16,7 @@ from typing import Any, Literal
 from eval.bootstrap import Mean, bootstrap_mean
 from eval.likeness import Likeness, compare
 from eval.statistics import Rate
+from sandbox.executor import Executor, Opened, Threads
 from sandbox.simulator import Question, Reply, Simulator
 from sandbox.simulator.answer import Example
 from sandbox.world import World
@@ -168,7 +169,14 @@ def group_of(trial: Trial, grouping: Grouping) -> str:
     return tool.category if grouping == "category" else tool.name
 
 
-def measure(tried: Sequence[Trial], name: str, way: Way, workers: int = 1) -> Iterator[Result]:
+def measure(
+    tried: Sequence[Trial],
+    name: str,
+    way: Way,
+    workers: int = 1,
+    executor: Executor | None = None,
+    opened: Opened[Question, Reply | None] | None = None,
+) -> Iterator[Result]:
     """Answer each call that was left out.
 
     Args:
@@ -176,24 +184,26 @@ def measure(tried: Sequence[Trial], name: str, way: Way, workers: int = 1) -> It
         name: what to call the way.
         way: answers.
         workers: calls to answer at once.
+        executor: who answers them; by default `workers` threads.
+        opened: opens the way in another process, for an executor that needs that.
 
     Yields:
         A result per trial, in their order.
     """
+    questions = [trial.question for trial in tried]
+    answering = (executor or Threads(workers)).run(opened or (lambda: nullcontext(way)), questions)
+    replies: dict[int, Reply | None] = {}
+    for number, trial in enumerate(tried):
+        while number not in replies:
+            place, reply = next(answering)
+            replies[place] = reply
+        yield _result(trial, name, replies.pop(number))
 
-    def result(trial: Trial) -> Result:
-        reply = way(trial.question)
-        recorded, answer = trial.held_out.answer, reply.answer if reply else None
-        likeness = compare(recorded, answer, trial.recordings)
-        return Result(trial, name, reply.engine if reply else "", likeness)
 
-    with ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(result, trial) for trial in tried]
-        try:
-            for future in futures:
-                yield future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+def _result(trial: Trial, name: str, reply: Reply | None) -> Result:
+    recorded, answer = trial.held_out.answer, reply.answer if reply else None
+    likeness = compare(recorded, answer, trial.recordings)
+    return Result(trial, name, reply.engine if reply else "", likeness)
 
 
 def report(results: Sequence[Result], grouping: Grouping = "category") -> list[Fidelity]:

@@ -1,5 +1,6 @@
 """Runs on a real Ray cluster of several processes: the local run's bytes, also after a kill."""
 
+import json
 import os
 import shutil
 import signal
@@ -7,13 +8,17 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from sandbox.errors import BadInput, WorkerLost
 from sandbox.executor import open_executor
 from sandbox.world import World
+from tests.conftest import DEMO
 from tests.model_server import model_server
 from tests.ray_work import dying_at_three, halving
+from tests.test_judges import judged
 from tests.test_runs import assert_same_files, queries
+from toolreplay.cli import app
 from toolreplay.solving import solve
 
 pytest.importorskip("ray")
@@ -58,6 +63,30 @@ def test_an_item_that_kills_every_worker_costs_itself_alone() -> None:
         assert dict(islice(running, 5)) == {0: -1, 1: -2, 3: -4, 4: -5, 5: -6}
         with pytest.raises(WorkerLost, match="1 of 6 items were lost"):
             next(running)
+
+
+def test_judging_and_fidelity_on_ray_say_what_they_say_here(
+    world: World, queries: Path, tmp_path: Path
+) -> None:
+    with model_server() as server:
+        list(solve(queries, world, tmp_path / "run", "openai:m", "react", base_url=server.url))
+    copy = shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    with model_server(judged) as server:
+        judging = ["--judge", "openai:m", "--mode", "live", "--base-url", server.url, "--json"]
+        here = said("eval", str(tmp_path / "run"), *judging)
+        there = said("eval", str(copy), *judging, "--executor", "ray", "--workers", "2")
+    assert there == here != {}
+    assert_same_files(tmp_path / "run" / "verdicts", copy / "verdicts")
+    tapes = [folder / "completions" / "m.jsonl" for folder in (tmp_path / "run", copy)]
+    assert tapes[0].read_bytes() == tapes[1].read_bytes() != b""
+    measuring = ["fidelity", str(DEMO), "--sample", "6", "--json"]
+    assert said(*measuring, "--executor", "ray", "--workers", "2") == said(*measuring)
+
+
+def said(*arguments: str) -> object:
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
 
 
 def test_a_cluster_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,9 @@
 """Measuring fidelity: the world, the engines by their names, the mode."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from eval.fidelity import Grouping, Result, Way, measure, sampled, trials
@@ -9,6 +11,7 @@ from eval.peers_way import PeersWay
 from sandbox.chat import ChatModel
 from sandbox.completions import CompletionTape
 from sandbox.errors import BadInput
+from sandbox.executor import open_executor
 from sandbox.policy import LivePolicy
 from sandbox.simulator import Engine, ModelEngine, RecordingsEngine, Simulator
 from sandbox.tape import refresh_order
@@ -52,6 +55,7 @@ def measured(
     policy: LivePolicy | None = None,
     workers: int = 1,
     advance: Callable[[int], None] = lambda total: None,
+    executor: str = "local",
 ) -> list[Result]:
     """Measure engines on a world.
 
@@ -63,6 +67,7 @@ def measured(
         policy: how live calls are made.
         workers: calls to simulate at once.
         advance: told the number of simulations, once per simulation.
+        executor: `local` or `ray`; see `sandbox.executor`.
 
     Raises:
         BadInput: an engine or the model is not known.
@@ -75,19 +80,32 @@ def measured(
     tape = CompletionTape(run.out / "completions")
     chat, hosts = _model(world, run, tape)
     results: list[Result] = []
-    with answering(world, "replay", model_hosts=hosts):
+    distributed = executor != "local"
+    with (
+        open_executor(executor, workers) as spread,
+        answering(world, "replay", model_hosts=hosts),
+    ):
         try:
             gatherer = Simulator(world, RecordingsEngine())
             tried = trials(world, gatherer, run.keep_twins)
             if run.sample:
                 tried = sampled(tried, run.sample, run.seed, run.per)
             for name in run.engines:
-                for result in measure(tried, name, _way(name, world, chat), workers):
+                way = _way(name, world, chat)
+                opened = partial(_opened_way, world, way, hosts) if distributed else None
+                for result in measure(tried, name, way, workers, spread, opened):
                     results.append(result)
                     advance(len(tried) * len(run.engines))
         finally:
-            tape.tidy()
+            tape.tidy(*([chat.name] if chat and distributed else []))
     return results
+
+
+@contextmanager
+def _opened_way(world: World, way: Way, hosts: Sequence[str]) -> Iterator[Way]:
+    """Open a way in a process of a cluster: the network is shut there as it is here."""
+    with answering(world, "replay", model_hosts=hosts):
+        yield way
 
 
 def _model(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolreplay.commands.options import AsJson, Budget, Host, Key, Via
+from toolreplay.commands.options import AsJson, Budget, ExecutorName, Host, Key, Via
 from toolreplay.commands.screen import progress_bar, show, show_json
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def fidelity(
     host: Host = None,
     budget: Budget = None,
     workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Calls at once.")] = 1,
+    executor: ExecutorName = "local",
     as_json: AsJson = False,
 ) -> None:
     """Measure how true simulated answers are, by leaving out recorded calls one at a time.
@@ -89,7 +90,7 @@ def fidelity(
         def advance(total: int) -> None:
             progress.update(task, total=total, advance=1)
 
-        results = measured(World(world), run, read_mode(mode), policy, workers, advance)
+        results = measured(World(world), run, read_mode(mode), policy, workers, advance, executor)
     lines = report(results, grouping)
     if as_json:
         show_json([line.to_json() for line in lines])
