@@ -109,10 +109,10 @@ class PostgresStore(Recordings):
             raise self._damaged(str(error)) from error
 
     def _damaged(self, problem: str) -> CorruptTape:
+        told = " ".join(problem.split())
         return CorruptTape(
-            f"The database {self._name} does not answer ({problem.strip()}). The same command "
-            f"again goes on where it stopped; if the database is damaged, load it anew with "
-            f"toolreplay world load."
+            f"The database {self._name} does not answer ({told}). The same command again goes on "
+            f"where it stopped; if the database is damaged, load it anew with toolreplay world load."
         )
 
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from sandbox.errors import BadInput, WorkerLost
 from sandbox.executor import open_executor
 from sandbox.world import World
-from tests.conftest import DEMO
+from tests.conftest import DEMO, GIVE_UP, put_on_tape
 from tests.model_server import model_server
 from tests.ray_work import dying_at_three, halving
 from tests.test_judges import judged
@@ -76,6 +76,8 @@ def test_judging_and_fidelity_on_ray_say_what_they_say_here(
         here = said("eval", str(tmp_path / "run"), *judging)
         there = said("eval", str(copy), *judging, "--executor", "ray", "--workers", "2")
     assert there == here != {}
+    again = ["--judge", "openai:m", "--workers", "4", "--json"]
+    assert said("eval", str(tmp_path / "run"), *again) == here
     assert_same_files(tmp_path / "run" / "verdicts", copy / "verdicts")
     tapes = [folder / "completions" / "m.jsonl" for folder in (tmp_path / "run", copy)]
     assert tapes[0].read_bytes() == tapes[1].read_bytes() != b""
@@ -96,8 +98,9 @@ def test_a_cluster_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_recording_is_for_one_process(world: World, queries: Path, tmp_path: Path) -> None:
+    put_on_tape(world, "cities/0", [GIVE_UP])
     with pytest.raises(BadInput, match="one process alone records"):
-        list(solve(queries, world, tmp_path / "run", "planner", mode="live", executor="ray"))
+        list(solve(queries, world, tmp_path / "run", "recorded", mode="live", executor="ray"))
 
 
 def test_an_unknown_executor_is_named() -> None:

