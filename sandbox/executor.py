@@ -98,8 +98,7 @@ class RayWorkers:
         actor: Any = ray.remote(_Worker).options(
             max_restarts=-1, max_task_retries=RETRIES, num_cpus=0, scheduling_strategy="SPREAD"
         )
-        shared = ray.put(opened)
-        workers = [actor.remote(shared) for _ in range(min(self.workers, len(items)))]
+        workers = [actor.remote(opened) for _ in range(min(self.workers, len(items)))]
         pool: Any = ActorPool(workers)
         lost = set(range(len(items)))
         said = ""

@@ -112,7 +112,7 @@ class PostgresStore(Recordings):
         told = " ".join(problem.split())
         return CorruptTape(
             f"The database {self._name} does not answer ({told}). The same command again goes on "
-            f"where it stopped; if the database is damaged, load it anew with toolreplay world load."
+            f"where it stopped; if the database is damaged, load it anew: toolreplay world load."
         )
 
 
