@@ -97,7 +97,7 @@ def measured(
                     results.append(result)
                     advance(len(tried) * len(run.engines))
         finally:
-            tape.tidy(*([chat.name] if chat and distributed else []))
+            tape.tidy()
     return results
 
 

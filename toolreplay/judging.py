@@ -30,7 +30,6 @@ def opened_judges(
     votes: int = 1,
     base_url: str | None = None,
     also: Sequence[Path] = (),
-    distributed: bool = False,
 ) -> Iterator[list[Judge]]:
     """Open judges by their names for the length of a `with` block.
 
@@ -42,7 +41,6 @@ def opened_judges(
         votes: how often each question is asked.
         base_url: the address of a model's server.
         also: further runs whose tapes answer too; nothing is written to them.
-        distributed: other processes put answers onto the tape as well.
 
     Raises:
         BadInput: a judge is not known, or has no tape.
@@ -70,7 +68,7 @@ def opened_judges(
         try:
             yield [judge for judge, _ in opened]
         finally:
-            tape.tidy(*(judge.name for judge, _ in opened if distributed))
+            tape.tidy()
         for file in sorted(fresh.glob("*.json*")) if fresh else []:
             os.replace(file, folder / TAPE / file.name)
 

@@ -85,7 +85,7 @@ def evaluate(
     with (
         progress_bar() as progress,
         open_executor(executor, workers) as spread,
-        opened_judges(names, folder, chosen, votes, base_url, also, distributed) as judges,
+        opened_judges(names, folder, chosen, votes, base_url, also) as judges,
     ):
         task = progress.add_task("Judging", total=len(cases) + 2 * len(others or []))
 
