@@ -182,7 +182,7 @@ def test_a_read_only_world_answers(tmp_path: Path, place: Path, indexed: bool) -
     world = World(place / "world")
     list(solve(queries, World(world.path), tmp_path / "run", mode="replay"))
     assert files_of(tmp_path / "run") == before
-    assert evaluate(run, keep=False).verdicts == evaluate(tmp_path / "run").verdicts
+    assert dict(evaluate(run, keep=False).judged) == dict(evaluate(tmp_path / "run").judged)
     remedy = r"Read-only file system\. Make it writable, or work on a copy of its folder"
     with pytest.raises(CannotWrite, match=remedy):
         evaluate(run)
