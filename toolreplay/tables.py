@@ -26,18 +26,27 @@ def method_title(method: str) -> str:
     return METHOD_TITLES.get(method, method.replace("CoT@", "ReACT@"))
 
 
+def _table(title: str, words: Iterable[str], figures: Iterable[str] = ()) -> Table:
+    """Begin a table: columns of words, which fold, then columns of figures."""
+    table = Table(title=title)
+    for heading in words:
+        table.add_column(heading, overflow="fold")
+    for heading in figures:
+        table.add_column(heading, justify="right")
+    return table
+
+
 def setting_table(evaluation: Evaluation) -> Table:
     """Show one run: a line per setting."""
-    table = Table(title=f"{evaluation.model}, {method_title(evaluation.method)}")
-    table.add_column("Setting")
-    for heading in (
+    headings = (
         "Instructions",
         "Pass rate [95%]",
         "Grounded rate [95%]",
         "API calls",
         "Model calls",
-    ):
-        table.add_column(heading, justify="right")
+    )
+    title = f"{evaluation.model}, {method_title(evaluation.method)}"
+    table = _table(title, ["Setting"], headings)
     for setting in evaluation.settings:
         if setting.name == OVERALL:
             table.add_section()
@@ -54,19 +63,9 @@ def setting_table(evaluation: Evaluation) -> Table:
 
 def judge_table(evaluation: Evaluation) -> Table:
     """Show what judges say of one run: a line per setting and judge."""
-    table = Table(title="Judges")
-    for heading in ("Setting", "Judge"):
-        table.add_column(heading)
-    for heading in (
-        "Solvable pass rate ± votes",
-        "Pass rate [95%]",
-        "Answer correct [95%]",
-        "Statuses",
-        "Split",
-        "No verdict",
-        "Faulty votes",
-    ):
-        table.add_column(heading, justify="right")
+    figures_of = ("Solvable pass rate ± votes", "Pass rate [95%]", "Answer correct [95%]")
+    counts_of = ("Statuses", "Split", "No verdict", "Faulty votes")
+    table = _table("Judges", ["Setting", "Judge"], [*figures_of, *counts_of])
     for setting in evaluation.settings:
         if setting.name == OVERALL:
             table.add_section()
@@ -87,9 +86,8 @@ def judge_table(evaluation: Evaluation) -> Table:
 
 def agreement_table(agreements: "Mapping[str, Agreement]") -> Table:
     """Show how far judges, facts and labels agree, a line per pair."""
-    table = Table(title="Agreement on the same answers")
-    for heading in ("Between", "Answers", "Cohen's kappa", "Agreement [95%]"):
-        table.add_column(heading, justify="left" if heading == "Between" else "right")
+    headings = ("Answers", "Cohen's kappa", "Agreement [95%]")
+    table = _table("Agreement on the same answers", ["Between"], headings)
     for name, found in agreements.items():
         kappa = "undefined" if found.kappa is None else f"{found.kappa:.3f}"
         table.add_row(name, str(found.agreed.total), kappa, str(found.agreed))
@@ -98,9 +96,7 @@ def agreement_table(agreements: "Mapping[str, Agreement]") -> Table:
 
 def contest_table(contest: "Contest") -> Table:
     """Show one run against another."""
-    table = Table(title=f"Against {contest.against}")
-    table.add_column("What")
-    table.add_column("Value", justify="right")
+    table = _table(f"Against {contest.against}", ["What"], ["Value"])
     table.add_row("Win rate by the ordered rules [95%]", str(contest.wins))
     table.add_row("Solvable win rate [95%]", str(contest.solvable_wins))
     table.add_row("Wins for a place (counted as ties)", str(contest.wins.swayed))
@@ -116,9 +112,7 @@ def contest_table(contest: "Contest") -> Table:
 
 def flip_table(comparison: "Comparison") -> Table:
     """Show what flipped, and where the searches part, a line per instruction."""
-    table = Table(title="Flips")
-    for heading in ("Instruction", "Flip", "Parts at", "Why", "Before", "After"):
-        table.add_column(heading, overflow="fold")
+    table = _table("Flips", ["Instruction", "Flip", "Parts at", "Why", "Before", "After"])
     for kind in ("lost", "won"):
         for change in comparison.of_kind(kind):
             parted = change.parting
@@ -143,11 +137,9 @@ def counted(counts: "Mapping[str, int]") -> str:
 
 def comparison_table(evaluations: Sequence[Evaluation]) -> Table:
     """Show several runs like table 4 of the paper: methods down, settings across."""
-    table = Table(title="Pass rate / grounded rate, in percent, with 95% intervals")
-    table.add_column("Model")
-    table.add_column("Method")
-    for setting in evaluations[0].settings:
-        table.add_column(f"{setting.name}\n({setting.passed.total})", justify="right")
+    settings = [f"{s.name}\n({s.passed.total})" for s in evaluations[0].settings]
+    title = "Pass rate / grounded rate, in percent, with 95% intervals"
+    table = _table(title, ["Model", "Method"], settings)
     for evaluation in evaluations:
         cells = [
             f"{_percent(setting.passed.value)} {_span(setting.passed.interval())}\n"
@@ -162,9 +154,8 @@ def drift_table(drifts: Iterable["Drift"]) -> Table:
     """Show what changed, a line per API."""
     from sandbox.drift import by_api
 
-    table = Table(title="Drift")
-    for heading in ("API", "Calls", "Breaking", "Status", "Gone", "Added", "Retyped", "Values"):
-        table.add_column(heading, overflow="fold")
+    headings = ("API", "Calls", "Breaking", "Status", "Gone", "Added", "Retyped", "Values")
+    table = _table("Drift", headings)
     for drift in by_api(drifts):
         status = "\n".join(f"{was} -> {now}" for was, now in sorted(drift.status))
         fields = (drift.gone, drift.added, drift.retyped, drift.values)
@@ -175,9 +166,7 @@ def drift_table(drifts: Iterable["Drift"]) -> Table:
 
 def probe_table(findings: Sequence["Probed"]) -> Table:
     """Show why APIs should go, a line each."""
-    table = Table(title="APIs to drop")
-    for heading in ("Category", "Tool", "API", "Reason"):
-        table.add_column(heading, overflow="fold")
+    table = _table("APIs to drop", ["Category", "Tool", "API", "Reason"])
     for finding in findings:
         table.add_row(finding.tool.category, finding.tool.name, finding.api.name, finding.reason)
     return table
@@ -185,12 +174,9 @@ def probe_table(findings: Sequence["Probed"]) -> Table:
 
 def fidelity_table(lines: Sequence["Fidelity"]) -> Table:
     """Show how true simulated answers are, a line per group and engine."""
-    table = Table(title="Simulated and recorded answers; key F1 with 95% bootstrap intervals")
-    for heading in ("Group", "Engine"):
-        table.add_column(heading, overflow="fold")
+    title = "Simulated and recorded answers; key F1 with 95% bootstrap intervals"
     headings = ("Calls", "JSON", "Schema", "Precision", "Recall", "Key F1", "Length", "Outcome")
-    for heading in headings:
-        table.add_column(heading, justify="right")
+    table = _table(title, ["Group", "Engine"], headings)
     for line in lines:
         if line.group == WITH_NEIGHBOURS and line.way == lines[0].way:
             table.add_section()
@@ -245,10 +231,7 @@ def _span(interval: tuple[float, float]) -> str:
 
 def making_table(statistics: Mapping[str, Any]) -> Table:
     """Show what became of the drafts of a making: kept, or dropped and why."""
-    table = Table(title=f"Instructions by {statistics['writer']}")
-    table.add_column("Drafts")
-    for heading in ("Number", "Share"):
-        table.add_column(heading, justify="right")
+    table = _table(f"Instructions by {statistics['writer']}", ["Drafts"], ["Number", "Share"])
     written = statistics["written"]
 
     def row(name: str, number: int) -> None:
