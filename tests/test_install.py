@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import DEMO, ROOT
+from tests.conftest import ROOT
 
 pytestmark = pytest.mark.install
 
 CODE = ("sandbox", "solver", "trainer", "eval", "toolreplay")
-MADE_AGAIN = re.compile(r"\.db(-shm|-wal)?$|lock$|\.pyc$|\.part$|^cassettes/[^/]+/retrieval/")
+MADE_AGAIN = re.compile(r"\.db(-shm|-wal)?$|lock$|\.(pyc|part|untidy)$|^cassettes/[^/]+/retrieval/")
 """Indexes, locks, compiled code: what is made anew wherever the project runs."""
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -72,7 +72,7 @@ def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_the_wheel_has_all_code_and_the_whole_world_and_nothing_else(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    wanted = set().union(*(files_of(ROOT / folder) for folder in CODE), files_of(DEMO))
+    wanted = set().union(*(files_of(ROOT / folder) for folder in (*CODE, "cassettes")))
     assert packed == wanted
     assert any(name.startswith("cassettes/demo/phrasings/") for name in packed)
     assert {f"{folder}/py.typed" for folder in CODE} <= packed
@@ -83,7 +83,7 @@ def test_the_sdist_has_what_the_checks_need(built: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     wanted = {"Makefile", "constraints.txt", "LICENSE", "tests/test_demo.py", "docs/conf.py"}
-    assert wanted | files_of(DEMO) <= names
+    assert wanted | files_of(ROOT / "cassettes") <= names
     assert not any(MADE_AGAIN.search(name) for name in names)
 
 
