@@ -14,10 +14,10 @@ from solver.search import Drawing, Limits
 from toolreplay.modes import Mode
 from toolreplay.solving import read_queries, solve
 
-DEMO_LIMITS = Limits(depth=12, width=2, model_calls=16)
+DEMO_LIMITS = Limits(depth=12, width=2, model_calls=5)
 """The bounds that the demo's completions were recorded with."""
 
-DEMO_DRAWING = Drawing(max_tokens=160)
+DEMO_DRAWING = Drawing(max_tokens=64)
 """How they were drawn."""
 
 DEMO_MODE: Mode = "simulate"
