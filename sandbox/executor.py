@@ -77,7 +77,7 @@ class Threads:
 
 @dataclass(frozen=True)
 class RayWorkers:
-    """Processes of a Ray cluster, which `ray_cluster` joined.
+    """Processes of a Ray cluster, which `open_executor` joined.
 
     Where one dies, Ray starts another, which does the item again; the others do not notice.
 
