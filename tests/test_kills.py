@@ -6,7 +6,6 @@ import json
 import os
 import random
 import shutil
-import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -290,8 +289,7 @@ def test_serving(
         if url is not None:
             with httpx.Client(base_url=url, timeout=20) as client:
                 words = list(asked(client))
-            if child.process.is_alive():
-                os.kill(child.process.pid or 0, signal.SIGTERM)
+            child.process.terminate()
         return child, [*words, *child.end()]
 
     def check(folder: Path, acknowledged: list[Any]) -> None:

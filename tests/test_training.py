@@ -111,11 +111,13 @@ def opened(folder: Path) -> PreTrainedModel:
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma"])
-def test_packed_sequences_have_the_loss_they_have_alone(
-    models: dict[str, Path], family: str
+def test_packed_sequences_have_the_loss_and_the_gradient_they_have_alone(
+    models: dict[str, Path], family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where a sequence is longer than Gemma's window of 16 tokens."""
+    """Also where one is longer than Gemma's window of 16 tokens, and logits come in pieces."""
+    monkeypatch.setattr("trainer.packing.POSITIONS", 7)
     model, sequences = opened(models[family]), some_sequences((5, 30, 17, 60))
+    learning = model.get_decoder().layers[0].mlp.up_proj.weight
     alone = sum(
         cross_entropy(
             model(input_ids=torch.tensor([s.tokens])).logits[0],
@@ -125,10 +127,12 @@ def test_packed_sequences_have_the_loss_they_have_alone(
         )
         for s in sequences
     )
+    [gradient] = torch.autograd.grad(torch.as_tensor(alone), [learning])
     [row] = pack(sequences, 200)
     unaware = row_loss_without_boundaries(model, row)
     use_packed_attention(model)
     packed = float(learn_row(model, row, CPU))
+    assert torch.allclose(learning.grad, gradient, rtol=1e-3, atol=1e-5)
     assert packed == pytest.approx(float(torch.as_tensor(alone).detach()), rel=1e-5)
     assert abs(unaware - packed) > 1e-2, "the sequences must matter to each other when they see"
 
@@ -456,3 +460,13 @@ def test_the_precision_is_what_was_asked_for(models: dict[str, Path], tmp_path: 
     assert [made[name].precision for name in made] == list(made)
     assert made["bf16"].losses != made["float32"].losses
     assert made["bf16"].losses == pytest.approx(made["float32"].losses, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("target", "named"), [("lm_head", "cannot get an update"), ("query", "lacks layers")]
+)
+def test_layers_that_cannot_get_an_update_are_named(
+    models: dict[str, Path], target: str, named: str
+) -> None:
+    with pytest.raises(BadInput, match=named):
+        wrap(opened(models["llama"]), Settings(targets=(target,)))

@@ -229,9 +229,11 @@ def wrap(model: PreTrainedModel, settings: Settings) -> PeftModel:
     """Lay a fresh adapter over a base.
 
     Raises:
-        BadInput: the base has none of the layers.
+        BadInput: the base has none of the layers, or the layer of the logits is among them.
     """
     use_packed_attention(model)
+    if "lm_head" in settings.targets:
+        raise BadInput("--targets: the layer of the logits, lm_head, cannot get an update.")
     torch.manual_seed(settings.seed)
     config = LoraConfig(
         r=settings.rank,

@@ -18,7 +18,7 @@ from transformers import AttentionInterface, PreTrainedModel
 IGNORED = -100
 """The target of a position from which nothing is learnt."""
 
-POSITIONS = 64
+POSITIONS = 128
 """Positions whose logits are held at once."""
 
 WHOLE_SCORES = 1024
@@ -207,7 +207,7 @@ def learn_row(
     """Add the gradient of a row's summed cross-entropy to that of the weights.
 
     Logits are made, learnt from and forgotten a few positions at a time: with Gemma's vocabulary
-    those of 500 positions would take half a gigabyte, several times over.
+    those of 500 positions would take half a gigabyte. The layer that makes them does not learn.
 
     Args:
         model: a causal language model (or adapter over one) with packed attention.
@@ -232,15 +232,29 @@ def learn_row(
             lengths=row.lengths,
             use_cache=False,
         ).last_hidden_state[0, asked]
-    total, gradients = torch.zeros((), device=device), []
-    parts = (torch.split(part, POSITIONS) for part in (states.detach(), wanted[asked]))
-    for piece, targets_of_piece in zip(*parts, strict=True):
-        piece.requires_grad_()
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            logits = causal.get_output_embeddings()(piece)
-        loss = cross_entropy(logits.float(), targets_of_piece, reduction="sum")
-        loss.backward()  # type: ignore[no-untyped-call]
-        total += loss.detach()
-        gradients.append(piece.grad)
-    states.backward(torch.cat(gradients))
-    return total
+    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        parts = (torch.split(part, POSITIONS) for part in (states, wanted[asked]))
+        pieces = zip(*parts, strict=True)
+        learnt = [_learn(causal.get_output_embeddings(), *piece) for piece in pieces]
+    states.backward(torch.cat([gradient for _, gradient in learnt]))
+    return torch.stack([loss for loss, _ in learnt]).sum()
+
+
+def _learn(
+    head: torch.nn.Linear, states: torch.Tensor, targets: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Give the summed cross-entropy of some positions, and its gradient by their states.
+
+    That by the logits is the softmax less one at the target, made in the logits' place; what
+    automatic differentiation keeps for it is three times as large.
+
+    Args:
+        head: makes logits of states; it does not learn.
+        states: positions x size.
+        targets: the token to come, for each position.
+    """
+    logits = head(states).float()
+    loss = cross_entropy(logits, targets, reduction="sum")
+    softmax = torch.softmax(logits, -1, out=logits)
+    softmax[torch.arange(len(targets)), targets] -= 1
+    return loss, (softmax.to(head.weight.dtype) @ head.weight).to(states.dtype)
