@@ -6,18 +6,15 @@
 import json
 import threading
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 from sandbox.chat import Completion, CompletionRequest
 from sandbox.completion_index import CompletionIndex
 from sandbox.disk import (
     append_line,
-    forget_unfinished,
     locked,
-    mark_tidy,
     mark_untidy,
-    untidy,
+    tidying,
     write_lines_whole,
     write_whole,
 )
@@ -75,7 +72,7 @@ class CompletionTape:
 
     def add(self, record: RecordedCompletion) -> None:
         """Put an answer on the tape; it is on disk when this returns."""
-        with self._lock, self._alone():
+        with self._lock, locked(self._folder):
             if not self._index.on_disk:
                 self._index = CompletionIndex(self._folder)
             path = self._path(record.model)
@@ -94,7 +91,7 @@ class CompletionTape:
         Raises:
             BadInput: the tape has answers of other files under that name.
         """
-        with self._lock, self._alone():
+        with self._lock, locked(self._folder):
             path = self._folder / "models.json"
             known = json.loads(path.read_bytes()) if path.exists() else {}
             if known.get(model, hashes) != hashes:
@@ -110,16 +107,9 @@ class CompletionTape:
     def tidy(self) -> None:
         """Sort the files that were appended to, by any process, also by one that was killed."""
         with self._lock:
-            for path in untidy(self._folder, ".*.jsonl"):
-                with self._alone():
-                    forget_unfinished(self._folder, ".*.part")
-                    write_lines_whole(path, self._index.counting(path))
-                    self._index.refresh()
-                    mark_tidy(path)
-
-    def _alone(self) -> AbstractContextManager[None]:
-        """Keep other processes from writing while this one does."""
-        return locked(self._folder)
+            for path in tidying(self._folder, ".*.jsonl"):
+                write_lines_whole(path, self._index.counting(path))
+                self._index.refresh()
 
     def _path(self, model: str) -> Path:
         return self._folder / f"{folder_name(model)}.jsonl"

@@ -178,15 +178,21 @@ def mark_untidy(path: Path) -> None:
         _untidy_mark(path).touch()
 
 
-def untidy(folder: Path, pattern: str) -> list[Path]:
-    """List the files that were marked, where they may be written."""
+def tidying(folder: Path, pattern: str) -> Iterator[Path]:
+    """Give the files that `mark_untidy` noted, where they may be written, each to be put in order.
+
+    Other processes are kept from writing meanwhile; the note goes when the next file is asked for.
+
+    Args:
+        folder: the one that is locked.
+        pattern: of the files' names, below it, with a dot before the last part.
+    """
     marks = [m for m in folder.glob(f"{pattern}.untidy") if os.access(m.parent, os.W_OK)]
-    return sorted(m.with_name(m.name.removeprefix(".").removesuffix(".untidy")) for m in marks)
-
-
-def mark_tidy(path: Path) -> None:
-    """Take the note of `mark_untidy` away."""
-    _untidy_mark(path).unlink(missing_ok=True)
+    for mark in sorted(marks):
+        with locked(folder):
+            forget_unfinished(mark.parent)
+            yield mark.with_name(mark.name.removeprefix(".").removesuffix(".untidy"))
+            mark.unlink(missing_ok=True)
 
 
 def _untidy_mark(path: Path) -> Path:

@@ -7,7 +7,6 @@ takes its place or somebody simulates it anew.
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,9 @@ from typing import Any
 from sandbox.call import ApiCall
 from sandbox.disk import (
     append_line,
-    forget_unfinished,
     locked,
-    mark_tidy,
     mark_untidy,
-    untidy,
+    tidying,
     write_whole,
 )
 from sandbox.errors import CorruptTape
@@ -140,7 +137,7 @@ class Simulation:
         """
         path = self._path(simulated.call.category, simulated.call.tool)
         identity = (simulated.key, simulated.history)
-        with self._lock, self._alone():
+        with self._lock, locked(self._folder):
             if _size(path) != self._sizes.get(path):
                 self._files[path] = self._read(path)
             lines = self._lines(path)
@@ -163,7 +160,7 @@ class Simulation:
             How many went.
         """
         count = 0
-        with self._lock, self._alone():
+        with self._lock, locked(self._folder):
             for path in sorted(self._folder.glob("*/*.jsonl")):
                 there = self._read(path)
                 kept = {identity: s for identity, s in there.items() if not gone(s)}
@@ -176,15 +173,9 @@ class Simulation:
     def tidy(self) -> None:
         """Sort the files that were appended to, by any process, also by one that was killed."""
         with self._lock:
-            for path in untidy(self._folder, "*/.*.jsonl"):
-                with self._alone():
-                    forget_unfinished(path.parent)
-                    self._files[path] = self._read(path)
-                    self._write(path, self._files[path])
-                    mark_tidy(path)
-
-    def _alone(self) -> AbstractContextManager[None]:
-        return locked(self._folder)
+            for path in tidying(self._folder, "*/.*.jsonl"):
+                self._files[path] = self._read(path)
+                self._write(path, self._files[path])
 
     def _path(self, category: str, tool: str) -> Path:
         return self._folder / folder_name(category) / f"{folder_name(tool)}.jsonl"
