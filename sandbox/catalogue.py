@@ -145,8 +145,12 @@ def read_tool(path: Path) -> Tool:
 
 def write_tool(path: Path, tool: Tool) -> None:
     """Write one tool document."""
-    text = json.dumps(tool.to_json(), ensure_ascii=False, indent=2)
-    write_whole(path, text + "\n")
+    write_whole(path, document(tool))
+
+
+def document(tool: Tool) -> str:
+    """Give the text of a tool document."""
+    return json.dumps(tool.to_json(), ensure_ascii=False, indent=2) + "\n"
 
 
 def tool_of_entry(entry: dict[str, Any]) -> Tool:

@@ -4,8 +4,9 @@ import errno
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from io import FileIO
+from io import BufferedWriter, FileIO
 from pathlib import Path
 
 from filelock import FileLock
@@ -85,6 +86,45 @@ def write_lines_whole(path: Path, lines: Iterable[bytes]) -> None:
         os.fsync(file.fileno())
 
 
+class TogetherWritten:
+    """Many small files, each there whole or not at all, and all of them after `settle`.
+
+    What the disk takes its time for goes on beside other work, for many of them at once.
+    """
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(16)
+        self._waiting: dict[Path, tuple[Path, BufferedWriter, Future[None]]] = {}
+
+    def write(self, path: Path, text: str) -> None:
+        """Write a file, which is there after `settle`.
+
+        Raises:
+            CannotWrite: the disk is full, or the file may not be written.
+        """
+        if path in self._waiting or len(self._waiting) == 256:
+            self.settle()
+        unfinished = _unfinished(path)
+        with writing(path), _dropped_by_an_error(unfinished):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = unfinished.open("wb")
+            file.write(text.encode("utf-8", "surrogatepass"))
+            file.flush()
+        self._waiting[path] = unfinished, file, self._pool.submit(os.fsync, file.fileno())
+
+    def settle(self) -> None:
+        """Wait until all are on disk, and put them in their places.
+
+        Raises:
+            CannotWrite: the disk is full, or a file may not be written; the old one stays.
+        """
+        while self._waiting:
+            path, (unfinished, file, synced) = self._waiting.popitem()
+            with writing(path), _dropped_by_an_error(unfinished), file:
+                synced.result()
+                unfinished.replace(path)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give the place where a file's next content is made; it takes its place at the end.
@@ -92,16 +132,25 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         CannotWrite: the disk is full, or the file may not be written; the old file stays.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with writing(path):
+    unfinished = _unfinished(path)
+    with writing(path), _dropped_by_an_error(unfinished):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            yield unfinished
-            unfinished.replace(path)
-        except BaseException:
-            with suppress(OSError):
-                unfinished.unlink()
-            raise
+        yield unfinished
+        unfinished.replace(path)
+
+
+@contextmanager
+def _dropped_by_an_error(unfinished: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 
 def append_line(path: Path, line: bytes, header: bytes = b"") -> int:

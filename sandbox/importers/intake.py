@@ -25,8 +25,8 @@ from sandbox.cassette import (
     read_cassette,
     write_cassette,
 )
-from sandbox.catalogue import Catalogue, read_tool
-from sandbox.disk import write_whole
+from sandbox.catalogue import Catalogue, document, read_tool
+from sandbox.disk import TogetherWritten
 from sandbox.errors import BadInput
 from sandbox.journal import Journal, recording_alone
 from sandbox.names import folder_name, standardise
@@ -127,7 +127,9 @@ class Intake:
             journal.file(world.archive, world.key)
             self._documents = _Documents(world, self._imported)
             sharded = isinstance(world.archive, Shards)
-            self._filing = (_IntoShards if sharded else _IntoCassettes)(world, self._imported)
+            filing = _IntoShards if sharded else _IntoCassettes
+            self._filing = filing(world, self._imported, self._documents)
+            doors.callback(self._documents.settle)
             self._doors = doors.pop_all()
         return self
 
@@ -177,13 +179,15 @@ def _place(category: str, tool: str) -> Place:
 
 
 class _Documents:
-    """The documents of a world, which get more."""
+    """The documents of a world, which get more; they are on disk after `settle`."""
 
     def __init__(self, world: World, imported: Imported) -> None:
         self._catalogue = world.catalogue
         self._folder = world.path / "tools"
         self._imported = imported
         self._files: dict[Place, Path] = {}
+        self._taken: set[Path] = set()
+        self._together = TogetherWritten()
         self._apis: dict[Place, set[str]] = {}
         for path in sorted(self._folder.glob("*/*.json")):
             self._know(read_tool(path), path)
@@ -195,20 +199,25 @@ class _Documents:
             self._add_apis(self._files[place], tool, self._apis[place])
             return
         path = self._folder / folder_name(tool.category) / f"{folder_name(tool.name)}.json"
-        if path.exists():
+        if path in self._taken or path.exists():
             self._imported.skipped[f"{tool.category}/{tool.name}"] = (
                 f"its file name is taken by another tool: {path}"
             )
             return
-        Catalogue([tool]).write(self._folder)
+        self._together.write(path, document(tool))
         self._catalogue.add(tool)
         self._know(tool, path)
         self._imported.tools += 1
         self._imported.apis += len(tool.api_list)
 
+    def settle(self) -> None:
+        """Wait until all documents are on disk; nothing that they describe may be there before."""
+        self._together.settle()
+
     def _know(self, tool: Tool, path: Path) -> None:
         place = _place(tool.category, tool.name)
         self._files.setdefault(place, path)
+        self._taken.add(path)
         names = {standardise(api.name) for api in tool.api_list}
         self._apis.setdefault(place, set()).update(names)
 
@@ -217,9 +226,10 @@ class _Documents:
         self._imported.already_there += len(tool.api_list) - len(new)
         if not new:
             return
+        self.settle()
         old = read_tool(path)
         merged = old.model_copy(update={"api_list": [*old.api_list, *new]})
-        write_whole(path, json.dumps(merged.to_json(), ensure_ascii=False, indent=2) + "\n")
+        self._together.write(path, document(merged))
         self._catalogue.add(tool)
         self._know(tool, path)
         self._imported.apis += len(new)
@@ -228,9 +238,10 @@ class _Documents:
 class _Filing(ABC):
     """Files recordings into the archive of a world, and indexes them on the way."""
 
-    def __init__(self, world: World, imported: Imported) -> None:
+    def __init__(self, world: World, imported: Imported, documents: _Documents) -> None:
         self.world = world
         self.imported = imported
+        self.documents = documents
         self._keyed_by: dict[tuple[str, str, str], Api | None] = {}
 
     @abstractmethod
@@ -239,6 +250,7 @@ class _Filing(ABC):
 
     def end(self) -> None:
         """Vouch for the index, where a rebuild would find the same documents."""
+        self.documents.settle()
         now = Catalogue.read(self.world.path / "tools")
         if all(_document(now, place) == keyed for place, keyed in self._keyed_by.items()):
             self.world.index.note_sources()
@@ -263,8 +275,8 @@ class _IntoCassettes(_Filing):
     next look-up rebuilds it.
     """
 
-    def __init__(self, world: World, imported: Imported) -> None:
-        super().__init__(world, imported)
+    def __init__(self, world: World, imported: Imported, documents: _Documents) -> None:
+        super().__init__(world, imported, documents)
         self._indexed = not world.archive.files()
         self._last = Path()
         if self._indexed:
@@ -301,6 +313,7 @@ class _IntoCassettes(_Filing):
         if not new:
             return
         ordered = sorted([*there, *new], key=filing_order)
+        self.documents.settle()
         write_cassette(path, owner.category, owner.tool, ordered)
         self._indexed = self._indexed and not there and path > self._last
         self._last = path
@@ -312,8 +325,8 @@ class _IntoCassettes(_Filing):
 class _IntoShards(_Filing):
     """Files recordings into shards; what waits for the next one is bounded."""
 
-    def __init__(self, world: World, imported: Imported) -> None:
-        super().__init__(world, imported)
+    def __init__(self, world: World, imported: Imported, documents: _Documents) -> None:
+        super().__init__(world, imported, documents)
         self._begun: set[tuple[str, str]] = set()
         for call in world.index.apis():
             self.keyed_now(call)
@@ -345,6 +358,7 @@ class _IntoShards(_Filing):
 
     def _write(self) -> None:
         if self._lines:
+            self.documents.settle()
             Shards(self.world.path).write(self._lines, "imported")
             self.world.index.commit()
         self._lines, self._size = [], 0
