@@ -9,7 +9,7 @@ and that one alone writes them down.
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -46,6 +46,17 @@ class Executor(Protocol):
             Exception: whatever the work raises, at once.
             WorkerLost: items whose workers died again and again, once all others are done.
         """
+
+
+def in_order(results: Iterable[tuple[int, Result]]) -> Iterator[Result]:
+    """Give what `Executor.run` gives in the order of the items, each as soon as its turn comes."""
+    early: dict[int, Result] = {}
+    turn = 0
+    for place, result in results:
+        early[place] = result
+        while turn in early:
+            yield early.pop(turn)
+            turn += 1
 
 
 @dataclass(frozen=True)

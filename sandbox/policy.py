@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+KEY_VARIABLE = "RAPIDAPI_KEY"
+"""The variable of the environment that holds the key."""
+
 
 @dataclass(frozen=True)
 class LivePolicy:

@@ -1,10 +1,13 @@
 """The API filter of the paper (section 2.1): call every API once, and tell which are worthless."""
 
 import json
+import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +15,10 @@ from sandbox.call import ApiCall
 from sandbox.cassette import Recording
 from sandbox.catalogue import Catalogue, read_tool, write_tool
 from sandbox.errors import BadInput
+from sandbox.executor import Executor, in_order
 from sandbox.live import LiveClient
 from sandbox.names import standardise
+from sandbox.policy import KEY_VARIABLE, LivePolicy
 from sandbox.tool import Api, Tool
 
 
@@ -42,28 +47,67 @@ class Probed:
         }
 
 
-def probe(
-    catalogue: Catalogue, client: LiveClient, times: int = 1, slow: float = 5.0, workers: int = 4
-) -> Iterator[Probed]:
-    """Call every API with the default values of its required parameters.
+@dataclass(frozen=True)
+class Probe:
+    """Calls APIs with the default values of their required parameters; nothing is recorded.
 
-    Args:
-        catalogue: what to probe.
-        client: makes the calls; nothing is recorded.
+    It pickles without its key: another process takes the one of its own environment.
+
+    Attributes:
+        policy: how calls are made.
+        hosts: that may be called where the policy names none.
         times: calls per API; one that is bad once is bad.
         slow: seconds above which an answer comes too late.
-        workers: APIs to probe at once.
-
-    Yields:
-        A finding per API, in the order of the catalogue.
     """
 
-    def look_at(found: tuple[Tool, Api]) -> Probed:
-        tool, api = found
-        return Probed(tool, api, _reason(tool, api, client, times, slow))
+    policy: LivePolicy
+    hosts: frozenset[str]
+    times: int = 1
+    slow: float = 5.0
 
-    with client, ThreadPoolExecutor(workers) as pool:
-        yield from pool.map(look_at, catalogue.apis())
+    def __reduce__(self) -> tuple[Any, ...]:
+        policy = replace(self.policy, key=None)
+        return _with_key_of_environment, (policy, self.hosts, self.times, self.slow)
+
+    def probe(
+        self, catalogue: Catalogue, workers: int = 4, executor: Executor | None = None
+    ) -> Iterator[Probed]:
+        """Call every API of a catalogue.
+
+        In processes of a cluster the APIs of one tool stay together, and so does the rate of calls
+        to its host.
+
+        Args:
+            catalogue: what to probe.
+            workers: APIs to probe at once, in this process.
+            executor: has tools probed elsewhere; None for this process.
+
+        Yields:
+            A finding per API, in the order of the catalogue.
+        """
+        if executor is not None:
+            for findings in in_order(executor.run(self._opened, list(catalogue))):
+                yield from findings
+            return
+        with self._client() as client, ThreadPoolExecutor(workers) as pool:
+            found = list(catalogue.apis())
+            finding = partial(self._finding, client)
+            yield from pool.map(finding, [tool for tool, _ in found], [api for _, api in found])
+
+    @contextmanager
+    def _opened(self) -> Iterator[Callable[[Tool], list[Probed]]]:
+        with self._client() as client:
+            yield lambda tool: [self._finding(client, tool, api) for api in tool.api_list]
+
+    def _client(self) -> LiveClient:
+        return LiveClient(self.policy, self.hosts)
+
+    def _finding(self, client: LiveClient, tool: Tool, api: Api) -> Probed:
+        return Probed(tool, api, _reason(tool, api, client, self.times, self.slow))
+
+
+def _with_key_of_environment(policy: LivePolicy, *others: Any) -> Probe:
+    return Probe(replace(policy, key=os.environ.get(KEY_VARIABLE)), *others)
 
 
 def drop(folder: Path, findings: Iterable[Probed]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import shutil
 import socket
 import subprocess
@@ -20,6 +21,8 @@ from sandbox.call import ApiCall
 from sandbox.chat import Completion, CompletionRequest
 from sandbox.instruction import Instruction, read_instructions
 from sandbox.names import standardise
+from sandbox.policy import LivePolicy
+from sandbox.probe import Probe
 from sandbox.world import World
 from solver.environment import Environment
 from solver.method import Method
@@ -259,6 +262,24 @@ def test_the_probe_finds_exactly_the_worthless_apis(upstream: str) -> None:
     worthless = {(tool.name, api.name) for tool in TOOLS for api in tool.apis if api.worthless}
     assert dropped == worthless
     assert len(dropped) == 8
+
+
+def test_a_probe_by_a_cluster_finds_the_same(
+    upstream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAPIDAPI_KEY", "demo-key")
+    asked = ("probe", DEMO, "--via", upstream, "--json")
+    there = toolreplay(*asked, "--executor", "ray", "--workers", "2")
+    assert there.returncode == 0, there.stderr
+    assert json.loads(there.stdout) == json.loads(toolreplay(*asked).stdout) != []
+    refused = toolreplay(*asked, "--executor", "ray", "--key", "another-key")
+    assert "set RAPIDAPI_KEY on every machine" in refused.stderr
+    assert "another-key" not in refused.stderr
+    probe = Probe(LivePolicy(key="another-key"), frozenset())
+    pickled = pickle.dumps(probe)
+    assert b"another-key" not in pickled
+    assert pickle.loads(pickled).policy.key == "demo-key"
 
 
 def test_a_wrong_key_is_refused_by_the_services(upstream: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -340,6 +341,36 @@ def test_a_model_writes_and_its_answers_replay(copy: Path, tmp_path: Path) -> No
         offered = {(e["tool_name"], e["api_name"]) for e in instruction.api_list}
         assert {tuple(pair) for pair in instruction.relevant_apis} <= offered
         assert (instruction.model_extra or {})["writer"] == "author"
+
+
+@pytest.mark.parametrize("how", [("--workers", "4"), ("--workers", "2", "--executor", "ray")])
+def test_many_write_what_one_writes(copy: Path, tmp_path: Path, how: tuple[str, ...]) -> None:
+    """Also on the tape: no sample is asked about that one alone would not have asked about."""
+    if "ray" in how:
+        pytest.importorskip("ray")
+    other = shutil.copytree(copy, tmp_path / "other", symlinks=True)
+    with model_server(written) as server:
+        asked = ("-n", 45, "--base-url", server.url, "--writer", "openai:author", "--json")
+        one = make(copy, tmp_path / "one.json", *asked)
+        many = make(other, tmp_path / "many.json", *asked, *how)
+        assert set(server.asked.values()) == {2}
+    assert json.loads(many.stdout) == json.loads(one.stdout)
+    assert (tmp_path / "many.json").read_bytes() == (tmp_path / "one.json").read_bytes()
+    tapes = [world / "completions" / "author.jsonl" for world in (copy, other)]
+    assert tapes[0].read_bytes() == tapes[1].read_bytes() != b""
+
+
+def test_phrasings_are_filled_by_many_as_by_one(copy: Path, tmp_path: Path) -> None:
+    for name in ("recorded", "phrasings"):
+        (copy / name).symlink_to(DEMO / name)
+    made = [
+        make(copy, tmp_path / f"{len(how)}.json", "-n", 20, "--json", *how)
+        for how in ((), ("--workers", "4"))
+    ]
+    assert json.loads(made[0].stdout) == json.loads(made[1].stdout)
+    assert (tmp_path / "0.json").read_bytes() == (tmp_path / "2.json").read_bytes()
+    recording = make(copy, tmp_path / "x", "--mode", "live", "--executor", "ray")
+    assert "one process alone records" in refused(recording)
 
 
 def check_request(server: ModelServer) -> None:

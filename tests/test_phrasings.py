@@ -66,7 +66,7 @@ def drafts(world: Path, kind: str = "I1", seed: int = 0) -> list[Draft]:
     opened = World(world)
     writer = PhrasingWriter(opened)
     drawn = islice(samples(opened.catalogue, kind, seed, 5), 400)
-    return [draft for sample in drawn for draft in writer.write(sample)]
+    return [draft for sample in drawn for draft in writer.write(sample).drafts]
 
 
 def test_requests_are_filled_from_recordings_and_carry_their_solution(world: Path) -> None:

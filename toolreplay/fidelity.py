@@ -17,7 +17,7 @@ from sandbox.simulator import Engine, ModelEngine, RecordingsEngine, Simulator
 from sandbox.tape import refresh_order
 from sandbox.world import World
 from toolreplay.models import open_model
-from toolreplay.modes import Mode, answering
+from toolreplay.modes import RECORDING, Mode, answering
 
 ENGINES = ("recordings", "model", "peers")
 """What can be measured."""
@@ -75,7 +75,7 @@ def measured(
     for name in run.engines:
         if name not in ENGINES:
             raise BadInput(f"No engine {name!r}: take {', '.join(ENGINES)}.")
-    if mode in ("live", "refresh"):
+    if mode in RECORDING:
         world = _refreshed(world, mode, policy, workers)
     tape = CompletionTape(run.out / "completions")
     chat, hosts = _model(world, run, tape)

@@ -1,56 +1,91 @@
 """Making instructions: the writer by its name, with the network shut but for what it needs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 
 from sandbox.errors import BadInput, UnrecordedCompletion
+from sandbox.executor import Threads, open_executor
 from sandbox.policy import LivePolicy
 from sandbox.world import World
 from toolreplay.models import open_model
-from toolreplay.modes import Mode, answering
+from toolreplay.modes import RECORDING, Mode, answering, refuse_to_record
+from trainer.instructions.filters import Filters
+from trainer.instructions.maker import Maker
 from trainer.instructions.model_writer import ASKED_FOR, ModelWriter
 from trainer.instructions.phrasing_writer import NAME as PHRASINGS
 from trainer.instructions.phrasing_writer import PhrasingWriter
-from trainer.instructions.writer import Writer
+from trainer.instructions.sample import Sample
+from trainer.instructions.writer import Writer, Written
 
 
-@contextmanager
-def opened_writer(
-    name: str,
-    world: World,
-    mode: Mode = "replay",
-    policy: LivePolicy | None = None,
-    base_url: str | None = None,
-    temperature: float = 0.9,
-    max_tokens: int = 3072,
-    plain: bool = False,
-) -> Iterator[Writer]:
-    """Open a writer by its name for the length of a `with` block.
+@dataclass(frozen=True)
+class Chosen:
+    """Who writes, and how.
 
-    Args:
-        name: `phrasings`, or a model's as `toolreplay.models` names them.
-        world: keeps what a model writes; answers the calls of requests from phrasings.
-        mode: how those calls are answered; see `toolreplay.modes`.
+    Attributes:
+        writer: `phrasings`, or a model's name as `toolreplay.models` has them.
+        mode: how the calls of requests from phrasings are answered; see `toolreplay.modes`.
         policy: how live calls are made.
         base_url: the address of a model's server.
         temperature: how freely a model draws.
         max_tokens: the longest answer of a model.
         plain: ask a model in words alone.
+    """
+
+    writer: str = PHRASINGS
+    mode: Mode = "replay"
+    policy: LivePolicy | None = None
+    base_url: str | None = None
+    temperature: float = 0.9
+    max_tokens: int = 3072
+    plain: bool = False
+
+
+@contextmanager
+def opened_maker(
+    world: World, chosen: Chosen, filters: Filters, workers: int = 1, executor: str = "local"
+) -> Iterator[Maker]:
+    """Open what makes instructions for the length of a `with` block.
+
+    Args:
+        world: keeps what a model writes; answers the calls of requests from phrasings.
+        chosen: who writes.
+        filters: judge what was written.
+        workers: samples to write over at once; phrasings that record go one by one, for what is
+            recorded for one counts for the next.
+        executor: `local` or `ray`; see `sandbox.executor`.
 
     Raises:
-        BadInput: the world has no phrasings, or no model is named so.
+        BadInput: the world has no phrasings, no model is named so, or the executor is of several
+            processes and the mode records.
         UnrecordedCompletion: only recordings may answer, and none does.
     """
-    if name == PHRASINGS:
-        writer = PhrasingWriter(world)
-        with answering(world, mode, policy):
-            yield writer
+    distributed = executor != "local"
+    if distributed:
+        refuse_to_record(chosen.mode, executor)
+    opened = partial(_opened_writing, world, chosen) if distributed else None
+    with (
+        open_executor(executor, workers) as spread,
+        _opened_writer(world, chosen, workers) as writer,
+    ):
+        in_turn = chosen.writer == PHRASINGS and chosen.mode in RECORDING
+        yield Maker(writer, filters, Threads() if in_turn else spread, opened)
+
+
+@contextmanager
+def _opened_writer(world: World, chosen: Chosen, workers: int = 1) -> Iterator[Writer]:
+    if chosen.writer == PHRASINGS:
+        phrasings = PhrasingWriter(world)
+        with answering(world, chosen.mode, chosen.policy):
+            yield phrasings
         return
-    chosen = f"recorded:{_recorded_author(world)}" if name == "recorded" else name
-    model, hosts = open_model(chosen, world.completions, base_url)
+    name = f"recorded:{_recorded_author(world)}" if chosen.writer == "recorded" else chosen.writer
+    model, hosts = open_model(name, world.completions, chosen.base_url, workers=workers)
     try:
-        with answering(world, mode, policy, hosts):
-            yield ModelWriter(model, temperature, max_tokens, plain)
+        with answering(world, chosen.mode, chosen.policy, hosts):
+            yield ModelWriter(model, chosen.temperature, chosen.max_tokens, chosen.plain)
     except UnrecordedCompletion as error:
         raise UnrecordedCompletion(
             f"{world.path} has no answer of {model.name} for the next sample. Take the seed, kind, "
@@ -59,6 +94,13 @@ def opened_writer(
         ) from error
     finally:
         world.completions.tidy()
+
+
+@contextmanager
+def _opened_writing(world: World, chosen: Chosen) -> Iterator[Callable[[Sample], Written]]:
+    """Open in a process of a cluster what writes: the network is shut there as it is here."""
+    with _opened_writer(world, chosen) as writer:
+        yield writer.write
 
 
 def _recorded_author(world: World) -> str:

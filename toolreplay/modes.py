@@ -18,6 +18,10 @@ Mode = Literal["replay", "simulate", "live", "refresh"]
 """How API calls are answered; they follow vcrpy's record modes."""
 
 
+RECORDING: tuple[Mode, ...] = ("live", "refresh")
+"""The modes that record."""
+
+
 def read_mode(name: str) -> Mode:
     """Read a mode's name.
 
@@ -27,6 +31,19 @@ def read_mode(name: str) -> Mode:
     if name not in get_args(Mode):
         raise BadInput(f"No mode {name!r}: take {', '.join(get_args(Mode))}.")
     return cast(Mode, name)
+
+
+def refuse_to_record(mode: Mode, executor: str) -> None:
+    """Leave recording to one process: the journal is its.
+
+    Raises:
+        BadInput: the mode records.
+    """
+    if mode in RECORDING:
+        raise BadInput(
+            f"--mode {mode} records, and one process alone records into a world: leave --executor "
+            f"{executor} out, or record first (toolreplay record) and then replay."
+        )
 
 
 @contextmanager

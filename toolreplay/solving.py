@@ -20,7 +20,7 @@ from solver.run import Run, Settings
 from solver.search import Limits
 from solver.solver import Solver
 from toolreplay.models import open_model
-from toolreplay.modes import Mode, answering
+from toolreplay.modes import Mode, answering, refuse_to_record
 from toolreplay.simulators import open_simulator
 from trainer.planner import NAME as PLANNER
 from trainer.planner import Planner
@@ -109,11 +109,8 @@ def solve(
     else:
         chat, hosts = open_model(model, world.completions, base_url, observation_role, workers)
     distributed = executor != "local"
-    if distributed and mode in ("live", "refresh"):
-        raise BadInput(
-            f"--mode {mode} records, and one process alone records into a world: leave --executor "
-            f"{executor} out, or record first (toolreplay record) and then replay."
-        )
+    if distributed:
+        refuse_to_record(mode, executor)
     if mode == "simulate" and simulator is None:
         simulator = open_simulator("auto", world)
     opened = partial(_opened_solver, world, chat, chosen, mode, hosts, simulator)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolreplay.commands.options import AsJson, Budget, Host, Key, Via
+from toolreplay.commands.options import AsJson, Budget, ExecutorName, Host, Key, Via
 from toolreplay.commands.screen import progress_bar, show, show_json
 
 if TYPE_CHECKING:
@@ -58,6 +58,10 @@ def instructions(
     via: Via = None,
     host: Host = None,
     budget: Budget = None,
+    workers: Annotated[
+        int, typer.Option("--workers", "-w", min=1, help="Samples to write over at once.")
+    ] = 1,
+    executor: ExecutorName = "local",
     as_json: AsJson = False,
 ) -> None:
     """Make instructions: sample APIs, have requests written over them, drop what is no good.
@@ -77,14 +81,14 @@ def instructions(
     from sandbox.errors import BadInput
     from sandbox.policy import LivePolicy
     from sandbox.world import World
-    from toolreplay.instructing import opened_writer
+    from toolreplay.instructing import Chosen, opened_maker
     from toolreplay.modes import read_mode
     from toolreplay.tables import making_table
     from trainer.instructions import KINDS, Draft, HeldOut, samples
     from trainer.instructions.division import divide
     from trainer.instructions.draft import write_drafts
     from trainer.instructions.filters import Filters
-    from trainer.instructions.maker import BARREN, Maker
+    from trainer.instructions.maker import BARREN
 
     if kind not in KINDS:
         raise BadInput(f"No kind of instruction {kind!r}: take {', '.join(KINDS)}.")
@@ -94,10 +98,10 @@ def instructions(
     catalogues = _catalogues(opened, kind, part, split is not None)
     counts = {p: number if p == "Inst" or not split else ceil(number * split) for p in catalogues}
     policy = LivePolicy(key=key, via=via, hosts=frozenset(host) if host else None, budget=budget)
-    asked = (read_mode(mode), policy, base_url, temperature, max_tokens, plain)
+    chosen = Chosen(writer, read_mode(mode), policy, base_url, temperature, max_tokens, plain)
+    making = opened_maker(opened, chosen, Filters(opened, least), workers, executor)
     drafts: list[Draft] = []
-    with opened_writer(writer, opened, *asked) as chosen, progress_bar() as progress:
-        maker = Maker(chosen, Filters(opened, least))
+    with making as maker, progress_bar() as progress:
         task = progress.add_task("Writing", total=sum(counts.values()))
         for drawn_from, catalogue in catalogues.items():
             drawn = samples(catalogue, kind, seed, apis_per_tool)

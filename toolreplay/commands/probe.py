@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from toolreplay.commands.options import AsJson, Host, Key, Via
+from toolreplay.commands.options import AsJson, ExecutorName, Host, Key, Via
 from toolreplay.commands.screen import progress_bar, show, show_json
 
 
@@ -18,6 +18,7 @@ def probe(
     via: Via = None,
     host: Host = None,
     workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="APIs at once.")] = 4,
+    executor: ExecutorName = "local",
     as_json: AsJson = False,
 ) -> None:
     """Call every API once and tell which fail, are slow, or answer with nothing of use.
@@ -28,17 +29,18 @@ def probe(
       RAPIDAPI_KEY=... toolreplay probe worlds/mine --times 3 --drop
     """
     from sandbox.policy import LivePolicy
+    from sandbox.probe import Probe
     from sandbox.probe import drop as drop_worthless
-    from sandbox.probe import probe as probe_all
     from sandbox.world import World
-    from toolreplay.modes import live_client
+    from toolreplay.probing import probed
     from toolreplay.tables import probe_table
 
     opened = World(world)
     hosts = frozenset(host) if host else None
     policy = LivePolicy(key, via, timeout=slow + 30, retries=0, hosts=hosts)
     total = sum(1 for _ in opened.catalogue.apis())
-    probing = probe_all(opened.catalogue, live_client(opened, policy), times, slow, workers)
+    probe = Probe(policy, opened.catalogue.hosts(), times, slow)
+    probing = probed(opened.catalogue, probe, workers, executor)
     with progress_bar() as progress:
         findings = list(progress.track(probing, total=total, description="Probing"))
     if drop:

@@ -16,11 +16,11 @@ from importlib.resources import files
 from typing import Any
 
 from sandbox.chat import ChatModel, CompletionRequest, Message, Sampling
-from sandbox.errors import ModelFailed
 from sandbox.names import standardise
 from sandbox.tool import Api, Parameter, Tool
 from trainer.instructions.draft import Draft
 from trainer.instructions.sample import Sample
+from trainer.instructions.writer import Written
 
 ASKED_FOR = "instructions/"
 """What the tape calls the completions of this writer; the sample's seed follows."""
@@ -33,9 +33,6 @@ LONGEST = 1000
 
 SHOWN = 3
 """Worked examples in a prompt."""
-
-PATIENCE = 5
-"""Answers in a row that may hold nothing readable."""
 
 FIELDS = 12
 """Fields of an answer that the model is told of."""
@@ -89,7 +86,6 @@ class ModelWriter:
         temperature: how freely it draws.
         max_tokens: the longest answer.
         plain: ask in words alone, without holding the answer to a schema.
-        patience: answers in a row that may hold nothing readable.
     """
 
     def __init__(
@@ -98,37 +94,19 @@ class ModelWriter:
         temperature: float = 0.9,
         max_tokens: int = 3072,
         plain: bool = False,
-        patience: int = PATIENCE,
     ) -> None:
         self.name = model.name
+        self.each = SPECIFIC + LONG
         self._model = model
         self._temperature = temperature
         self._max_tokens = max_tokens
         self._plain = plain
-        self._patience = patience
-        self._in_a_row = 0
 
-    def write(self, sample: Sample) -> list[Draft]:
-        """Ask for ten instructions over a sample; what cannot be read is left out.
-
-        Raises:
-            ModelFailed: several answers in a row held nothing readable.
-        """
-        completion = self._model.complete(self.request(sample))
-        drafts = [
-            Draft(query, relevant, sample, self.name)
-            for query, relevant in read(completion.content or "", sample)
-        ]
-        self._in_a_row = 0 if drafts else self._in_a_row + 1
-        if self._in_a_row == self._patience:
-            raise ModelFailed(
-                f"{self.name} gave {self._patience} answers in a row without one readable "
-                f"instruction; the last begins {(completion.content or '')[:80]!r}. Raise "
-                f"--max-tokens where answers are cut, lower --apis-per-tool where the prompt is "
-                f"too long, ask in words alone with --plain, or take a stronger model or --writer "
-                f"phrasings. What it said stays on the tape."
-            )
-        return drafts
+    def write(self, sample: Sample) -> Written:
+        """Ask for ten instructions over a sample; what cannot be read is left out."""
+        said = self._model.complete(self.request(sample)).content or ""
+        drafts = [Draft(query, apis, sample, self.name) for query, apis in read(said, sample)]
+        return Written(drafts, said)
 
     def request(self, sample: Sample) -> CompletionRequest:
         """Give what the model is asked for a sample."""

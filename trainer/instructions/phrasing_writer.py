@@ -31,6 +31,7 @@ from trainer.instructions.phrasing import (
     read_phrasings,
 )
 from trainer.instructions.sample import Sample
+from trainer.instructions.writer import Written
 
 NAME = "phrasings"
 """What drafts say of their writer."""
@@ -85,7 +86,7 @@ class PhrasingWriter:
 
     def __init__(self, world: World, each: int = 2) -> None:
         self._world = world
-        self._each = each
+        self.each = each
         self._ways = [
             _Way(tool, phrasing)
             for tool in read_phrasings(world.path)
@@ -93,20 +94,20 @@ class PhrasingWriter:
         ]
         self._recorded: dict[tuple[str, str], list[dict[str, Any]]] = {}
 
-    def write(self, sample: Sample) -> list[Draft]:
+    def write(self, sample: Sample) -> Written:
         """Write drafts over the APIs of a sample; fewer where phrasings or answers are lacking."""
         offered = {(standardise(t.name), standardise(a.name)) for t, a in sample.offered}
         able = [way for way in self._ways if way.apis <= offered]
         tools = {standardise(tool.name) for tool, _ in sample.offered}
         unable = [way for way in self._ways if not {tool for tool, _ in way.apis} & tools]
-        drafts = []
-        for number in range(self._each):
+        drafts: list[Draft] = []
+        for number in range(self.each):
             draw = random.Random(f"{sample.seed}/{number}")
             if unable and draw.random() < UNSOLVABLE:
                 drafts += self._write_unsolvable(sample, unable, draw)
             elif able:
                 drafts += self._write(sample, able, draw)
-        return drafts
+        return Written(drafts)
 
     def _write(self, sample: Sample, able: Sequence[_Way], draw: random.Random) -> list[Draft]:
         chosen = self._choose(sample.kind, able, draw)
