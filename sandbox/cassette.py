@@ -77,7 +77,8 @@ class Recording:
         interaction = self.to_interaction()
         raw = self.response["body"].get("string", "")
         if isinstance(raw, bytes):
-            body = {"base64": base64.b64encode(raw).decode("ascii")}
+            others = {n: v for n, v in self.response["body"].items() if n != "string"}
+            body = {**others, "base64": base64.b64encode(raw).decode("ascii")}
             interaction["response"] = {**interaction["response"], "body": body}
         place = {"category": self.call.category, "tool": self.call.tool}
         entry = {**place, "transient": self.transient, "interaction": interaction}

@@ -28,28 +28,30 @@ settings.register_profile(
 settings.load_profile("toolreplay")
 
 _TRIED = pytest.StashKey[int]()
-_KILLS = pytest.StashKey[dict[str, int]]()
+_COUNTS = pytest.StashKey[dict[str, int]]()
 
 
 def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """Count the examples that hypothesis tried, and the processes that a test killed."""
+    """Count what fuzzers tried, and the processes that a test killed."""
     said = getattr(item, "hypothesis_statistics", "")
     tried = sum(int(n) for pair in re.findall(r"(\d+) passing.* (\d+) failing", said) for n in pair)
     tried += sum(int(str(count)) for what, count in item.user_properties if what == "examples")
     item.config.stash[_TRIED] = item.config.stash.get(_TRIED, 0) + tried
-    kills = item.config.stash.setdefault(_KILLS, {})
+    counts = item.config.stash.setdefault(_COUNTS, {})
     for what, count in item.user_properties:
-        if what == "torn" or what.startswith("killed "):
-            kills[what] = kills.get(what, 0) + int(str(count))
+        if what in ("torn", "guided") or what.startswith("killed "):
+            counts[what] = counts.get(what, 0) + int(str(count))
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Say how many examples were tried, and processes killed, where there were any."""
+    """Say how much was tried, and how many processes were killed, where any were."""
     if tried := config.stash.get(_TRIED, 0):
         terminalreporter.write_line(f"hypothesis: {tried:,} examples tried")
-    if kills := config.stash.get(_KILLS, {}):
+    if guided := config.stash.get(_COUNTS, {}).pop("guided", 0):
+        terminalreporter.write_line(f"atheris: {guided:,} inputs tried")
+    if kills := config.stash.get(_COUNTS, {}):
         torn = kills.pop("torn", 0)
         told = ", ".join(f"{what.removeprefix('killed ')} {n}" for what, n in kills.items())
         terminalreporter.write_line(

@@ -3,6 +3,9 @@
 import contextlib
 import gzip
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,7 +33,7 @@ from sandbox.route import Routes
 from sandbox.simulator.simulation import Simulation
 from sandbox.world import World
 from solver.environment import finish_arguments
-from tests.conftest import DEMO, WEATHER, http_recording, make_world
+from tests.conftest import DEMO, ROOT, WEATHER, http_recording, make_world
 from trainer.conversation import read_conversations
 from trainer.instructions.phrasing import read_phrasings
 
@@ -384,3 +387,26 @@ def test_what_models_and_callers_write(folder: Folder, text: str) -> None:
     assert isinstance(read_arguments(text), dict | str)
     assert isinstance(finish_arguments(text), dict)
     check(folder(), lambda: list(map(str, read_calls(text, "calls.jsonl"))), "calls.jsonl")
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["tool_input", "arguments", "calls", "recording", "final_answer", "object_fields", "names"],
+)
+def test_readers_of_text_under_a_coverage_guided_fuzzer(
+    tmp_path: Path, target: str, record_property: Callable[[str, object], None]
+) -> None:
+    """With FUZZ_RUNS=1000000 and more it goes where 20,000 inputs do not."""
+    pytest.importorskip("atheris")
+    runs = int(os.environ.get("FUZZ_RUNS", "20000"))
+    options = [f"-runs={runs}", "-seed=1", f"-artifact_prefix={tmp_path}/"]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.fuzzing", target, *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert f"Done {runs} runs" in done.stderr
+    record_property("guided", runs)
