@@ -37,7 +37,8 @@ def test_no_file_is_called_utils() -> None:
     assert not [p for package in PACKAGES for p in (ROOT / package).rglob("*util*.py")]
 
 
-def test_the_picture_of_the_readme_is_true(tmp_path: Path) -> None:
-    drawn = tmp_path / "demo.svg"
-    subprocess.run([sys.executable, "docs/picture.py", str(drawn)], cwd=ROOT, check=True)
-    assert drawn.read_text() == (ROOT / "docs" / "demo.svg").read_text()
+@pytest.mark.parametrize(("script", "picture"), [("picture", "demo"), ("plots", "benchmarks")])
+def test_pictures_are_true(tmp_path: Path, script: str, picture: str) -> None:
+    drawn = tmp_path / f"{picture}.svg"
+    subprocess.run([sys.executable, f"docs/{script}.py", str(drawn)], cwd=ROOT, check=True)
+    assert drawn.read_text() == (ROOT / "docs" / f"{picture}.svg").read_text()
