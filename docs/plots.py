@@ -31,6 +31,7 @@ def number(cell: str) -> float:
 
 
 def look_ups(axes: Axes, rows: list[Row]) -> None:
+    """Draw how long a look-up takes, by the number of recordings."""
     sizes = [number(row[0]) for row in rows]
     for name, column, colour in (("vcrpy", 5, THEIRS), ("cold", 3, "#7fa3d1"), ("warm", 1, OURS)):
         times = [number(row[column]) for row in rows]
@@ -40,6 +41,7 @@ def look_ups(axes: Axes, rows: list[Row]) -> None:
 
 
 def bars(axes: Axes, figures: dict[str, float], ours: Callable[[str], bool]) -> None:
+    """Draw figures as bars, ours in another colour than the peers'."""
     colours = [OURS if ours(name) else THEIRS for name in figures]
     drawn = axes.barh(list(figures), list(figures.values()), color=colours)
     axes.bar_label(drawn, [f"{value:,.0f}" for value in figures.values()], padding=3)
@@ -48,12 +50,14 @@ def bars(axes: Axes, figures: dict[str, float], ours: Callable[[str], bool]) -> 
 
 
 def importing(axes: Axes, rows: list[Row]) -> None:
+    """Draw the first row: imported and indexed."""
     first = rows[0]
     named = dict(zip(("shards", "cassettes", "vcrpy's\nserializer"), first[1:], strict=True))
     bars(axes, {n: number(c) for n, c in named.items()}, lambda name: "vcrpy" not in name)
 
 
 def gateway(axes: Axes, rows: list[Row]) -> None:
+    """Draw the requests that each server answered."""
     served = [row for row in rows if row[1] != "times"]
     bars(
         axes,
@@ -63,6 +67,7 @@ def gateway(axes: Axes, rows: list[Row]) -> None:
 
 
 def training(axes: Axes, rows: list[Row]) -> None:
+    """Draw what each way of batching brings."""
     names = ("packed", "padded to\ntheir longest", "padded to\n8,192")
     figures = dict(zip(names, (number(row[1]) for row in rows), strict=True))
     bars(axes, figures, lambda name: name == "packed")
