@@ -10,11 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 from sandbox.errors import BadInput
+from sandbox.instruction import Fact
 from sandbox.world import World
 from toolreplay.cli import app
 from trainer.instructions import Draft, HeldOut, samples
 from trainer.instructions.phrasing import read_phrasings, say
 from trainer.instructions.phrasing_writer import PhrasingWriter
+from trainer.planner import answer_by_fields
 
 DEMO = Path(__file__).parent.parent / "cassettes" / "demo"
 LOAN = {
@@ -131,8 +133,9 @@ def test_a_world_without_phrasings_says_what_to_do(world: Path) -> None:
         read_phrasings(world)
 
 
+@pytest.mark.parametrize("model", ["planner", "planner:fields"])
 def test_the_planner_reaches_the_facts_and_gives_up_on_the_rest(
-    world: Path, tmp_path: Path
+    world: Path, tmp_path: Path, model: str
 ) -> None:
     written = drafts(world)
     solvable = [draft for draft in written if draft.solvable][:5]
@@ -144,7 +147,7 @@ def test_the_planner_reaches_the_facts_and_gives_up_on_the_rest(
         "--world",
         str(world),
         "--model",
-        "planner",
+        model,
         "--method",
         "react",
         "--out",
@@ -157,6 +160,26 @@ def test_the_planner_reaches_the_facts_and_gives_up_on_the_rest(
     assert overall["grounded_rate"]["rate"] == 1
     ends = [json.loads(f.read_bytes())["answer_generation"] for f in run.rglob("*_CoT@1.json")]
     assert sum(end["finish_type"] == "give_up" for end in ends) == len(unsolvable)
+    told = [end["final_answer"] for end in ends if end["finish_type"] == "give_answer"]
+    assert all(("monthly_payment: " in answer) == (model != "planner") for answer in told)
+
+
+def test_answers_by_fields_tell_calls_of_one_api_apart() -> None:
+    def fact(value: str | float, pointer: str, api: str, **arguments: object) -> Fact:
+        call = {"category": "C", "tool": "T", "api": api, "arguments": arguments}
+        return Fact(value=value, call=call, pointer=pointer)
+
+    facts = [
+        fact("Gemini", "/constellation", "Position", planet="Jupiter", date="2025-12-24"),
+        fact(-2.49, "/magnitude", "Position", planet="Jupiter", date="2025-12-24"),
+        fact("Aquarius", "/constellation", "Position", planet="Saturn", date="2025-12-24"),
+        fact("F", "/items/0", "List"),
+        fact("a/b", "", "Plain"),
+    ]
+    assert answer_by_fields(facts) == (
+        "(Jupiter) constellation: Gemini, magnitude: -2.49; (Saturn) constellation: Aquarius; "
+        "items: F; answer: a/b."
+    )
 
 
 def test_only_grounded_paths_are_kept_and_unbacked_answers_become_giving_up(

@@ -22,7 +22,7 @@ from solver.solver import Solver
 from toolreplay.models import open_model
 from toolreplay.modes import Mode, answering, refuse_to_record
 from toolreplay.simulators import open_simulator
-from trainer.planner import NAME as PLANNER
+from trainer.planner import NAMES as PLANNERS
 from trainer.planner import Planner
 
 if TYPE_CHECKING:
@@ -74,7 +74,8 @@ def solve(
         world: answers API calls, and keeps the model's completions.
         out: the run directory.
         model: `recorded`, `recorded:NAME`, `openai:NAME`, `llama:FILE[+ADAPTER][@LAYOUT]` or
-            `planner`, which follows the solutions that instructions bring along.
+            `planner`, which follows the solutions that instructions bring along (`planner:fields`
+            names each fact by its field).
         method: `dfsdt`, `dfs`, `react` or `react@N`; not used where `settings` are given.
         workers: instructions to solve at once.
         settings: limits and drawing; by default ToolBench's limits.
@@ -104,8 +105,8 @@ def solve(
         instructions = offer_retrieved(instructions, retriever, retrieve)
     chat: ChatModel
     hosts: list[str] = []
-    if model == PLANNER:
-        chat = Planner(world, instructions)
+    if model in PLANNERS:
+        chat = Planner(world, instructions, model)
     else:
         chat, hosts = open_model(model, world.completions, base_url, observation_role, workers)
     distributed = executor != "local"

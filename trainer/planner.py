@@ -10,11 +10,12 @@ from typing import Any
 
 from sandbox.chat import Completion, CompletionRequest
 from sandbox.errors import BadInput
-from sandbox.instruction import Instruction
+from sandbox.instruction import Fact, Instruction
 from sandbox.names import identifier
 from sandbox.world import World
 
-NAME = "planner"
+NAMES = ("planner", "planner:fields")
+"""Its answers are those of the instructions, or name each fact by its field in the response."""
 
 
 class Planner:
@@ -25,15 +26,18 @@ class Planner:
     Args:
         world: documents the calls.
         instructions: what will be asked.
+        name: one of `NAMES`.
 
     Raises:
         BadInput: an instruction that can be solved does not say how.
     """
 
-    name = NAME
-
-    def __init__(self, world: World, instructions: Sequence[Instruction]) -> None:
-        self._steps = {i.id: [*_calls(world, i), _finish(i)] for i in instructions}
+    def __init__(
+        self, world: World, instructions: Sequence[Instruction], name: str = NAMES[0]
+    ) -> None:
+        self.name = name
+        by_fields = name == NAMES[1]
+        self._steps = {i.id: [*_calls(world, i), _finish(i, by_fields)] for i in instructions}
 
     def complete(self, request: CompletionRequest) -> Completion:
         """Make the next step of the instruction's solution."""
@@ -53,16 +57,55 @@ def _calls(world: World, instruction: Instruction) -> list[dict[str, str]]:
     return steps
 
 
-def _finish(instruction: Instruction) -> dict[str, str]:
+def _finish(instruction: Instruction, by_fields: bool) -> dict[str, str]:
     if instruction.answer:
-        answer = {"return_type": "give_answer", "final_answer": instruction.answer}
-        return _step("Finish", answer)
+        told = answer_by_fields(instruction.facts) if by_fields else instruction.answer
+        return _step("Finish", {"return_type": "give_answer", "final_answer": told})
     if instruction.solvable:
         raise BadInput(
             f"{instruction.id} has no answer that the planner could give: it solves what "
             f"toolreplay instructions --writer phrasings wrote."
         )
     return _step("Finish", {"return_type": "give_up_and_restart"})
+
+
+def answer_by_fields(facts: Sequence[Fact]) -> str:
+    """Tell facts in the order of their calls, each behind the name of its field.
+
+    A model that has to write the field's name first has found where the value stands. Calls of one
+    API are told apart by the arguments in which they differ.
+
+    Args:
+        facts: of one instruction.
+    """
+    calls: dict[str, list[Fact]] = {}
+    for fact in facts:
+        calls.setdefault(json.dumps(fact.call, sort_keys=True), []).append(fact)
+    groups = list(calls.values())
+    told = []
+    for group in groups:
+        call = group[0].call
+        others = [g[0].call for g in groups if _api(g[0].call) == _api(call) and g is not group]
+        fields = ", ".join(f"{_field(fact.pointer)}: {fact.value}" for fact in group)
+        told.append(f"{_told_apart(call, others)}{fields}")
+    return "; ".join(told) + "."
+
+
+def _api(call: dict[str, Any]) -> tuple[str, str]:
+    return call["tool"], call["api"]
+
+
+def _field(pointer: str) -> str:
+    """Name a value by the last part of its place that is no number."""
+    parts = [part for part in pointer.split("/") if part and not part.isdecimal()]
+    return parts[-1].replace("~1", "/").replace("~0", "~") if parts else "answer"
+
+
+def _told_apart(call: dict[str, Any], others: Sequence[dict[str, Any]]) -> str:
+    own = call["arguments"]
+    differ = [n for n in own if any(o["arguments"].get(n) != own[n] for o in others)]
+    values = ", ".join(str(own[name])[:40] for name in differ)
+    return f"({values}) " if values else ""
 
 
 def _step(name: str, arguments: dict[str, Any]) -> dict[str, str]:

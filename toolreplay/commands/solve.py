@@ -25,7 +25,10 @@ def solve(
     world: Annotated[Path, typer.Option(help="The world that answers API calls.")],
     out: Annotated[Path, typer.Option(help="The run directory; an unfinished run goes on.")],
     model: Annotated[
-        str, typer.Option(help="recorded, recorded:NAME, openai:NAME, llama:FILE or planner.")
+        str,
+        typer.Option(
+            help="recorded, recorded:NAME, openai:NAME, llama:FILE, planner or planner:fields."
+        ),
     ] = "recorded",
     method: Annotated[str, typer.Option(help="dfsdt, dfs, react or react@N.")] = "dfsdt",
     workers: Workers = 1,
