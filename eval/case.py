@@ -16,7 +16,15 @@ from sandbox.instruction import Instruction, read_instructions
 from sandbox.names import folder_name
 from solver.answer import Answer
 
-_ANSWER_FILE = re.compile(r"(.+?)_(.*(?:DFS|CoT|dfs|cot).*)\.json")
+_ANSWER_FILES = [
+    re.compile(pattern)
+    for pattern in (
+        r"(\d+)_(.*(?:DFS|CoT|dfs|cot).*)\.json",
+        r"(.+)_((?:DFS|CoT).*)\.json",
+        r"(.+?)_(.*(?:DFS|CoT|dfs|cot).*)\.json",
+    )
+]
+"""Query id and method in an answer file's name; the first that fits counts."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,8 @@ class Case:
             BadInput: it is of another version.
         """
         if self.given is not None:
-            return self.given
+            answer = {**self.given["answer"], "method": self.method}
+            return {**self.given, "answer": answer}
         try:
             return convert(self.answer, self.method)
         except BadInput as error:
@@ -125,8 +134,7 @@ class Cases:
                     f"{file}: no answer file: it lacks answer_generation (the answer to "
                     f"{instruction.id})."
                 )
-            named = _ANSWER_FILE.fullmatch(file.name)
-            return Case(instruction, named[2] if named else self.method, content, file)
+            return Case(instruction, self._method_of(file, instruction), content, file)
         start, end = span
         try:
             with file.open("rb") as answers:
@@ -140,19 +148,34 @@ class Cases:
             raise BadInput(f"{file}: the answer to {instruction.id}: {error}.") from error
         return Case(instruction, method, answer, file, converted)
 
+    def _method_of(self, file: Path, instruction: Instruction) -> str:
+        """Read the method from a file's name: what follows the query id."""
+        known = f"{folder_name(str(instruction.query_id))}_"
+        if file.name.startswith(known):
+            return file.stem.removeprefix(known)
+        named = _named(file)
+        return named[1] if named else self.method
+
     def _find_run(self) -> None:
         about = read_object(self.path / "run.json")
         try:
             self.model, self.method = about["model"], about["method"]
         except KeyError as error:
             raise BadInput(f"{self.path / 'run.json'}: it lacks the field {error}.") from error
+        files: dict[tuple[str, str], list[Path]] = {}
+        for path in sorted((self.path / "answers").glob("*/*.json")):
+            parts = re.split("_(?=DFS|CoT)", path.stem)
+            for end in range(1, len(parts)):
+                files.setdefault((path.parent.name, "_".join(parts[:end])), []).append(path)
         for instruction in read_instructions(self.path / "instructions.json"):
-            self._note(instruction, self._answer_of(instruction))
+            self._note(instruction, self._answer_of(instruction, files))
 
-    def _answer_of(self, instruction: Instruction) -> Path:
-        folder = self.path / "answers" / folder_name(instruction.set_name)
-        stem = re.escape(folder_name(str(instruction.query_id)))
-        files = [p for p in sorted(folder.glob("*.json")) if re.match(rf"{stem}_(DFS|CoT)", p.name)]
+    def _answer_of(
+        self, instruction: Instruction, answers: dict[tuple[str, str], list[Path]]
+    ) -> Path:
+        name = folder_name(instruction.set_name)
+        folder = self.path / "answers" / name
+        files = answers.get((name, folder_name(str(instruction.query_id))), [])
         if len(files) != 1:
             raise BadInput(
                 f"{self.path}: {len(files)} answers to instruction {instruction.id} in {folder}, "
@@ -164,13 +187,14 @@ class Cases:
         files = sorted(self.path.rglob("*.json")) if self.path.is_dir() else [self.path]
         asked = self.path / "instructions.json"
         known = read_instructions(asked) if asked in files else []
-        files = [f for f in files if f != asked and f.parent != self.path / "verdicts"]
+        ours = {self.path / "verdicts", self.path / "completions"}
+        files = [f for f in files if f != asked and f.parent not in ours]
         for file in sorted(files, key=lambda f: (f.parent, _natural(f.name))):
-            named = _ANSWER_FILE.fullmatch(file.name)
+            named = _named(file)
             content = read_object(file) if named else {}
             if named and "answer_generation" in content:
-                self.method = self.method or named[2]
-                self._add(file, file.parent.name, named[1], content["answer_generation"])
+                self.method = self.method or named[1]
+                self._add(file, file.parent.name, named[0], content["answer_generation"])
             else:
                 self._find_converted(file)
         for instruction in known:
@@ -229,6 +253,12 @@ class Cases:
         asked["set"] = instruction.set_name
         noted = json.dumps([asked, str(file), span]).encode()
         self._shelf.put(instruction.id, instruction.set_name, noted)
+
+
+def _named(file: Path) -> tuple[str, str] | None:
+    """Read query id and method from an answer file's name; None where it is no such name."""
+    found = next(filter(None, (pattern.fullmatch(file.name) for pattern in _ANSWER_FILES)), None)
+    return (found[1], found[2]) if found else None
 
 
 def read_object(path: Path) -> dict[str, Any]:

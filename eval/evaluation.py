@@ -1,7 +1,7 @@
 """Evaluation of a run: verdicts, rates per setting, and where the answers came from."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -16,7 +16,7 @@ from eval.statistics import Agreement, Rate, agreement_of
 from eval.verdict import judge
 from sandbox.disk import write_lines_whole
 from sandbox.errors import BadInput
-from sandbox.executor import Executor, Opened, Threads
+from sandbox.executor import Executor, Opened, Threads, in_order
 from sandbox.names import folder_name
 from sandbox.response import Provenance, StatusCode
 from solver.run import steps
@@ -170,16 +170,19 @@ def evaluate(
         opened: opens a `CaseJudge` in another process, for an executor that needs that.
 
     Raises:
-        BadInput: it is no finished run, or an answer cannot be judged; names what is wrong.
+        BadInput: it is no finished run, an answer cannot be judged, or a label fits several; names
+            what is wrong.
     """
     cases = source if isinstance(source, Cases) else Cases(source)
+    if labels is not None:
+        labels.check(cases.names)
     evaluation = Evaluation(cases.model, cases.method)
     names = list(dict.fromkeys(who.name for who in judges))
     sets: dict[str, _Tally] = {}
     overall, labelled = _Tally(OVERALL, names), Counter[_Labelled]()
     own = CaseJudge(cases, judges, aspects)
     judging = (executor or Threads()).run(opened or (lambda: nullcontext(own)), [*cases.names])
-    for judged in _in_order(judging):
+    for judged in in_order(judging):
         evaluation.judged.add(judged)
         tally = sets.setdefault(judged.set_name, _Tally(judged.set_name, names))
         for counted in (tally, overall):
@@ -194,17 +197,6 @@ def evaluate(
             file = into / "verdicts" / f"{folder_name(name)}.json"
             write_lines_whole(file, evaluation.judged.file(name))
     return evaluation
-
-
-def _in_order(judged: Iterable[tuple[int, JudgedCase]]) -> Iterator[JudgedCase]:
-    """Give what is said of answers in the answers' order, as soon as their turn comes."""
-    early: dict[int, JudgedCase] = {}
-    turn = 0
-    for place, one in judged:
-        early[place] = one
-        while turn in early:
-            yield early.pop(turn)
-            turn += 1
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from eval.bootstrap import Mean, bootstrap_mean
 from eval.likeness import Likeness, compare
 from eval.statistics import Rate
-from sandbox.executor import Executor, Opened, Threads
+from sandbox.executor import Executor, Opened, Threads, in_order
 from sandbox.simulator import Question, Reply, Simulator
 from sandbox.simulator.answer import Example
 from sandbox.world import World
@@ -192,12 +192,8 @@ def measure(
     """
     questions = [trial.question for trial in tried]
     answering = (executor or Threads(workers)).run(opened or (lambda: nullcontext(way)), questions)
-    replies: dict[int, Reply | None] = {}
-    for number, trial in enumerate(tried):
-        while number not in replies:
-            place, reply = next(answering)
-            replies[place] = reply
-        yield _result(trial, name, replies.pop(number))
+    for trial, reply in zip(tried, in_order(answering), strict=True):
+        yield _result(trial, name, reply)
 
 
 def _result(trial: Trial, name: str, reply: Reply | None) -> Result:

@@ -213,7 +213,8 @@ class ModelJudge:
             raise UnrecordedCompletion(
                 f"{self.name} was not asked for vote {number + 1} on the {question.name} of "
                 f"{case.instruction.id}, or about another answer. Ask what is not on the tape: "
-                f"toolreplay eval ... --judge openai:{self.name} --mode live"
+                f"toolreplay eval ... --mode live --judge openai:{self.name}, or llama:FILE where "
+                f"it is a file."
             ) from error
 
 

@@ -119,6 +119,27 @@ class Labels:
         """ToolEval's pass rate, of the files that have its labels."""
         return Rate(sum(self.passed.values()), len(self.passed))
 
+    def check(self, instructions: Iterable[str]) -> None:
+        """See that each label means one instruction.
+
+        Args:
+            instructions: their ids, `set/query id`.
+
+        Raises:
+            BadInput: a query id alone stands in several sets.
+        """
+        first: dict[str, str] = {}
+        for instruction in instructions:
+            query_id = instruction.rpartition("/")[2]
+            if query_id not in self.votes:
+                continue
+            other = first.setdefault(query_id, instruction)
+            if other != instruction:
+                raise BadInput(
+                    f"{self.source}: {query_id} may be {other} or {instruction}. Name instructions "
+                    f"as a whole, in a column `instruction`, or judge one set at a time."
+                )
+
     def status(self, query_id: str) -> str | None:
         """Give the label with the most votes; `unsure` on a tie; None where there is none."""
         given = [vote for vote in self.votes.get(query_id, []) if vote]

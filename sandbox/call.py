@@ -146,7 +146,7 @@ def read_calls(text: str, source: str) -> list[ApiCall]:
     Raises:
         BadInput: a line is no call; names it.
     """
-    lines = enumerate(text.splitlines(), start=1)
+    lines = enumerate(text.split("\n"), start=1)
     return [_read_call(line, f"{source}, line {number}") for number, line in lines if line.strip()]
 
 

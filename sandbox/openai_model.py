@@ -27,7 +27,8 @@ class OpenAIModel:
     Args:
         name: the model's name at the server.
         base_url: the server's address; by default `OPENAI_BASE_URL`, then OpenAI's own.
-        observation_role: how observations are sent.
+        observation_role: how observations are sent; any but `tool` is part of the name on a tape,
+            for what it is asked is another question then.
         timeout: seconds to wait for one answer.
     """
 
@@ -38,7 +39,8 @@ class OpenAIModel:
         observation_role: ObservationRole = "tool",
         timeout: float = 600.0,
     ) -> None:
-        self.name = name
+        self.name = name if observation_role == "tool" else f"{name}@{observation_role}"
+        self._asked = name
         self._observation_role = observation_role
         self._schema_format = "json_schema"
         address = base_url or os.environ.get("OPENAI_BASE_URL")
@@ -98,7 +100,7 @@ class OpenAIModel:
         sampling = request.sampling
         try:
             return self._client.chat.completions.create(
-                model=self.name,
+                model=self._asked,
                 messages=cast(Any, self._messages(request.messages)),
                 **self._held_to(request),
                 temperature=sampling.temperature,

@@ -105,17 +105,18 @@ class Compressor:
         """Tell whether an answer has more tokens than the limit."""
         return count_tokens(_text(body)) > self._limit
 
-    def compress(self, sample: Sample, response: ApiResponse) -> ApiResponse:
+    def compress(self, sample: Sample | None, response: ApiResponse) -> ApiResponse:
         """Shorten a long answer.
 
         Args:
             sample: the API and the answer that its fields are chosen from; of one API it must
                 be the same always, so that the choice does not depend on which call came first.
+                None where there is none: then answers are cut alone.
             response: the answer to shorten.
         """
         if response.text is not None or not self.is_long(response.body):
             return response
-        fields = self._fields_of(sample)
+        fields = self._fields_of(sample) if sample else []
         body = keep(response.body, fields) if fields else response.body
         if self.is_long(body):
             return replace(response, body=cut_tokens(_text(body), self._limit))

@@ -133,7 +133,11 @@ class Environment:
             return self._observe(failed)
 
     def _shortened(self, call: ApiCall, response: ApiResponse) -> ApiResponse:
-        """Compress a long answer, by the fields of the first long one that the tape has."""
+        """Compress a long answer, by the fields of the first long one that was recorded.
+
+        Where none was, it is cut alone: by which answer fields were chosen must not depend on
+        which call came first.
+        """
         compressor = self._compressor
         if compressor is None or not compressor.is_long(response.body):
             return response
@@ -143,8 +147,8 @@ class Environment:
             if (found[0].name, found[1].name) == (call.tool, call.api)
         )
         bodies = (recorded.body for recorded in self._session.responses_of(call))
-        body = next(filter(compressor.is_long, bodies), response.body)
-        return compressor.compress(Sample(tool, api, body), response)
+        body = next(filter(compressor.is_long, bodies), None)
+        return compressor.compress(Sample(tool, api, body) if body else None, response)
 
     def _observe(self, response: ApiResponse) -> Observation:
         return Observation(

@@ -5,6 +5,7 @@ the facts that a right answer contains), `answers/<set>/<query id>_<method>.json
 `unrecorded.jsonl` (the API calls that no recording answered, ready for `toolreplay record`).
 """
 
+import hashlib
 import importlib.metadata
 import json
 from collections.abc import Iterator, Sequence
@@ -139,6 +140,7 @@ class Run:
             **({"simulator": simulator.about()} if simulator else {}),
             **({"retrieval": self._settings.retrieval} if self._settings.retrieval else {}),
             "instructions": [instruction.id for instruction in instructions],
+            "instructions_hash": _hash(instructions),
             "versions": {
                 "toolreplay": importlib.metadata.version("toolreplay"),
                 "key_rule": KEY_RULE,
@@ -160,6 +162,14 @@ class Run:
                     calls[self._world.key(call)] = call
         lines = sorted(json.dumps(call_line(c), ensure_ascii=False) for c in calls.values())
         write_whole(self.path / "unrecorded.jsonl", "".join(line + "\n" for line in lines))
+
+
+def _hash(instructions: Sequence[Instruction]) -> str:
+    """Hash all of the instructions that shapes answers and verdicts."""
+    shaping = _ASKED | {"api_list", "as_recorded"}
+    asked = [i.model_dump(mode="json", include=shaping) for i in instructions]
+    text = json.dumps(asked, ensure_ascii=False, sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def answer_path(run: Path, instruction: Instruction, method: str) -> Path:

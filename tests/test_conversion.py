@@ -197,6 +197,21 @@ def test_a_folder_may_bring_the_facts_of_right_answers(tmp_path: Path) -> None:
         Cases(tmp_path)
 
 
+def test_a_folder_of_answers_is_read_whatever_its_ids_are(tmp_path: Path) -> None:
+    """A judge's tape beside them is no answer."""
+    answer = {
+        "answer_generation": {**valid({"role": "assistant", "content": "x"})["answer_generation"]}
+    }
+    for name in ("trip_1", "trip_2", "7"):
+        (tmp_path / f"{name}_DFS_woFilter_w2.json").write_text(json.dumps(answer))
+    (tmp_path / "8_ChatGPT_CoT@1.json").write_text(json.dumps(answer))
+    (tmp_path / "completions").mkdir()
+    (tmp_path / "completions" / "models.json").write_text("{}")
+    cases = {case.instruction.query_id: case.method for case in Cases(tmp_path)}
+    dfs = "DFS_woFilter_w2"
+    assert cases == {"trip_1": dfs, "trip_2": dfs, "7": dfs, "8": "ChatGPT_CoT@1"}
+
+
 def test_cut_conversions_of_old_are_named(tmp_path: Path) -> None:
     converted = convert(valid({"role": "assistant", "content": "x"}), "m")
     below = converted["answer"]["answer_details"][0]["next"][0]["next"][0]

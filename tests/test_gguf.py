@@ -29,7 +29,7 @@ from trainer.layout import layout_of
 from trainer.lora import Settings, train
 from trainer.perplexity import Reader
 from trainer.position import extend_context
-from trainer.quantise import kinds, quantise
+from trainer.quantise import kinds, quantise, quantised
 
 BOUND = 0.005
 """The largest difference of a logit, as a share of the largest logit: what F16 costs."""
@@ -260,6 +260,16 @@ def test_what_cannot_be_exported_is_said(tmp_path: Path) -> None:
         quantise(tmp_path / "x.gguf", tmp_path / "y.gguf", "Q8_0")
     assert not (tmp_path / "y.gguf").exists()
     assert {"Q8_0", "Q4_K_M", "Q6_K"} <= set(kinds())
+    with pytest.raises(BadInput, match="take one of F16, "), quantised(tmp_path / "x.gguf", "q8"):
+        pass
+    with (
+        pytest.raises(BadInput, match="cannot quantise"),
+        quantised(tmp_path / "x.gguf", "Q8_0") as to,
+    ):
+        to.write_bytes(b"no model either")
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("*x.gguf*")} == {
+        "x.gguf": b"no model"
+    }
     missing = CliRunner().invoke(app, ["export", "gguf", str(tmp_path), "--out", "z.gguf"])
     assert isinstance(missing.exception, BadInput)
     assert "holds no adapter" in str(missing.exception)
@@ -292,7 +302,7 @@ def test_a_search_with_a_tiny_trained_llama_reaches_finish(world: World, tmp_pat
     run("dataset", str(teacher), "--layout", "conversations", "--out", str(data))
     tokenizer = tiny_models.byte_level(1500, texts=data.read_text().splitlines())
     base, adapter = tiny_models.llama(tmp_path / "base", tokenizer), tmp_path / "adapter"
-    size = ("--batch-tokens", "4096", "--steps", "50", "--apart")
+    size = ("--batch-tokens", "4096", "--steps", "80", "--apart")
     learn = ("--learning-rate", "0.01", "--rank", "8")
     run("train", "lora", str(data), "--base", str(base), "--out", str(adapter), *size, *learn)
     model = tmp_path / "tiny.gguf"

@@ -519,6 +519,15 @@ def test_labels_of_other_queries_are_refused(run: Path, tmp_path: Path) -> None:
         evaluate(run, labels=read_labels(file))
 
 
+def test_a_label_that_fits_two_answers_is_refused(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text("query_id,label\n1,solved\n")
+    labels = read_labels(file)
+    labels.check(["I1-Inst/1", "I1-Inst/2"])
+    with pytest.raises(BadInput, match=r"1 may be I1-Inst/1 or I2-Inst/1"):
+        labels.check(["I1-Inst/1", "I2-Inst/1"])
+
+
 def test_judging_others_answers_needs_a_place_for_the_tape(toolbench: Path) -> None:
     with (
         pytest.raises(BadInput, match="--into DIR"),

@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from sandbox.call import read_calls
 from sandbox.chat import Completion
 from sandbox.completions import CompletionTape
 from sandbox.errors import BadInput, CorruptTape, ModelFailed
@@ -316,6 +318,36 @@ def test_instructions_that_would_share_a_file_are_refused(
     queries.write_text(json.dumps(same))
     with pytest.raises(BadInput, match="share an answer file"):
         solve_all(queries, world.path, tmp_path / "run", "openai:m", served.url)
+
+
+def test_a_run_goes_on_with_the_questions_it_began_with(
+    world: World, queries: Path, tmp_path: Path, served: ModelServer
+) -> None:
+    solve_all(queries, world.path, tmp_path / "run", "openai:m", served.url)
+    asked = json.loads(queries.read_text())
+    asked[0]["query"] += " In Fahrenheit, please."
+    queries.write_text(json.dumps(asked))
+    with pytest.raises(BadInput, match="made otherwise"):
+        solve_all(queries, world.path, tmp_path / "run", "openai:m", served.url)
+
+
+def test_how_observations_are_sent_is_part_of_the_question(
+    world: World, queries: Path, tmp_path: Path, served: ModelServer
+) -> None:
+    for role in ("tool", "user"):
+        options: dict[str, Any] = {"base_url": served.url, "observation_role": role}
+        list(solve(queries, world, tmp_path / role, "openai:m", "react", **options))
+    assert world.completions.models == ["m", "m@user"]
+    assert {body["model"] for body in served.bodies} == {"m"}
+    about = json.loads((tmp_path / "user" / "run.json").read_bytes())
+    assert about["model"] == "m@user"
+
+
+def test_calls_that_were_not_recorded_are_read_back(tmp_path: Path) -> None:
+    """Also where an argument holds a line's end that is none in JSON Lines."""
+    line = {"category": "", "tool": "t", "api": "a", "arguments": {"q": "x\u2028y\x85z"}}
+    [call] = read_calls(json.dumps(line, ensure_ascii=False) + "\n", "calls.jsonl")
+    assert call.arguments == line["arguments"]
 
 
 def test_the_demo_deletes_no_run_of_the_users_own(tmp_path: Path) -> None:

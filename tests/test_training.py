@@ -5,6 +5,7 @@ import os
 import random
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from sandbox.errors import BadInput
 from tests import tiny_models
 from toolreplay.cli import app
 from trainer.base import UNKNOWN_LICENCE, find_base
-from trainer.conversation import Conversation, read_conversations, render
+from trainer.conversation import Conversation, data_hash, read_conversations, render
 from trainer.dataset import (
     conversations,
     giving_up,
@@ -41,6 +42,7 @@ from trainer.packing import (
     use_packed_attention,
 )
 from trainer.position import extend_context
+from trainer.recipe import Recipe, follow
 
 CPU = torch.device("cpu")
 FUNCTIONS = [
@@ -432,6 +434,14 @@ def test_an_adapter_goes_on_from_another(models: dict[str, Path], tmp_path: Path
         opened(models["llama"]), sequences, settings, tmp_path / "again", start=tmp_path / "first"
     )
     assert again.losses[0] < first.losses[0]
+    with pytest.raises(BadInput, match="--alpha 32, and with 64"):
+        train(
+            opened(models["llama"]),
+            sequences,
+            Settings(rank=4, alpha=64),
+            tmp_path / "alpha",
+            start=tmp_path / "first",
+        )
     for name, other in (
         ("rank", Settings(rank=8)),
         ("layers", Settings(rank=4, targets=("q_proj",))),
@@ -470,3 +480,20 @@ def test_layers_that_cannot_get_an_update_are_named(
 ) -> None:
     with pytest.raises(BadInput, match=named):
         wrap(opened(models["llama"]), Settings(targets=(target,)))
+
+
+def test_a_finished_training_is_taken_for_its_own_recipe_alone(tmp_path: Path) -> None:
+    data, out = tmp_path / "data.jsonl", tmp_path / "out"
+    data.write_text("{}\n")
+    out.mkdir()
+    (out / "adapter_model.safetensors").write_bytes(b"")
+    settings = json.loads(json.dumps(asdict(Settings())))
+    card = {"base": "base", "data": {"sha256": data_hash([data])}, "settings": settings}
+    (out / "training_card.json").write_text(json.dumps(card))
+    recipe = Recipe([data], "base", out, None, Settings())
+    assert follow(recipe, resume=True) == card
+    with pytest.raises(BadInput, match="with other settings: give another --out"):
+        follow(replace(recipe, settings=Settings(rank=8)), resume=True)
+    data.write_text("[]\n")
+    with pytest.raises(BadInput, match="with other data and base: give another --out"):
+        follow(replace(recipe, base="another"), resume=True)

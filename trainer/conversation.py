@@ -221,7 +221,7 @@ def _records(path: Path) -> Iterator[Any]:
         if text.lstrip().startswith("["):
             yield from json.loads(text)
         else:
-            yield from (json.loads(line) for line in text.splitlines() if line.strip())
+            yield from (json.loads(line) for line in text.split("\n") if line.strip())
     except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"{path}: cannot be read as training data ({error}).") from error
 

@@ -258,17 +258,24 @@ def begin_with(adapted: PeftModel, start: Path) -> None:
     """Take over the weights of an adapter that was trained before.
 
     Raises:
-        BadInput: there is none, or it is of another shape.
+        BadInput: there is none, or it is of another shape or weight.
     """
     try:
+        begun = json.loads((start / "adapter_config.json").read_bytes())
         weights = load_file(start / WEIGHTS)
         set_peft_model_state_dict(adapted, weights)
-    except (OSError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise BadInput(
             f"{start}: no adapter to begin with ({error}): give the same rank and base."
         ) from error
     if get_peft_model_state_dict(adapted).keys() != weights.keys():
         raise BadInput(f"{start}: the adapter has other layers: give the same --targets.")
+    alpha = adapted.peft_config["default"].to_dict()["lora_alpha"]
+    if begun.get("lora_alpha") != alpha:
+        raise BadInput(
+            f"{start}: the adapter was trained with --alpha {begun.get('lora_alpha')}, and with "
+            f"{alpha} it would count otherwise: give the same."
+        )
 
 
 def save_adapter(adapted: PeftModel, base: str, out: Path) -> None:

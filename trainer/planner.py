@@ -40,9 +40,11 @@ class Planner:
         self._steps = {i.id: [*_calls(world, i), _finish(i, by_fields)] for i in instructions}
 
     def complete(self, request: CompletionRequest) -> Completion:
-        """Make the next step of the instruction's solution."""
+        """Make the next step of the instruction's solution; of anything else it knows nothing."""
+        steps = self._steps.get(request.instruction)
+        if steps is None:
+            return Completion("")
         made = sum(message["role"] == "function" for message in request.messages)
-        steps = self._steps[request.instruction]
         return Completion(None, steps[min(made, len(steps) - 1)])
 
 

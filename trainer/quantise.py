@@ -2,11 +2,16 @@
 
 import ctypes
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import llama_cpp
 
 from sandbox.errors import BadInput
+
+FULL = "F16"
+"""A model that is not quantised."""
 
 _PREFIX = "LLAMA_FTYPE_MOSTLY_"
 
@@ -20,6 +25,12 @@ def kinds() -> dict[str, int]:
     }
 
 
+def _check(kind: str) -> None:
+    if kind not in kinds():
+        known = ", ".join([FULL, *kinds()])
+        raise BadInput(f"No quantisation {kind!r}: take one of {known}.")
+
+
 def quantise(source: Path, out: Path, kind: str) -> None:
     """Quantise a model; the result is put in place whole.
 
@@ -31,11 +42,9 @@ def quantise(source: Path, out: Path, kind: str) -> None:
     Raises:
         BadInput: there is no such kind, or llama.cpp refuses the file.
     """
-    known = kinds()
-    if kind not in known:
-        raise BadInput(f"No quantisation {kind!r}: take one of {', '.join(known)}.")
+    _check(kind)
     settings = llama_cpp.llama_model_quantize_default_params()
-    settings.ftype = known[kind]
+    settings.ftype = kinds()[kind]
     logging.getLogger("llama-cpp-python").setLevel(logging.CRITICAL)
     unfinished = out.with_name(f".{out.name}.part")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -48,15 +57,24 @@ def quantise(source: Path, out: Path, kind: str) -> None:
     unfinished.replace(out)
 
 
-def quantise_in_place(path: Path, kind: str) -> None:
-    """Put the quantised model in the place of a file that was just written.
+@contextmanager
+def quantised(out: Path, kind: str) -> Iterator[Path]:
+    """Give the place where the full model is to be written; at the end it is quantised to `out`.
+
+    Args:
+        out: the file to write; what is there stays until the new one is whole.
+        kind: as for `quantise`, or F16, which leaves the model as it is.
 
     Raises:
-        BadInput: as `quantise`.
+        BadInput: as `quantise`; an unknown kind at once.
     """
-    full = path.with_name(f".{path.name}.full")
-    path.replace(full)
+    if kind == FULL:
+        yield out
+        return
+    _check(kind)
+    full = out.with_name(f".{out.name}.full")
     try:
-        quantise(full, path, kind)
+        yield full
+        quantise(full, out, kind)
     finally:
         full.unlink(missing_ok=True)

@@ -1,8 +1,9 @@
 """Recipes: everything from training data to a finished adapter with its card."""
 
 import hashlib
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def follow(
         BadInput: something of the recipe cannot be used, or the directory is taken.
     """
     if finished(recipe.out, resume):
-        return read_card(recipe.out)
+        return _same(read_card(recipe.out), recipe)
     base = find_base(recipe.base)
     rendered = rendering(recipe, base)
     paths = data_hash(recipe.data)
@@ -120,6 +121,23 @@ def finished(out: Path, resume: bool) -> bool:
     return done and not begun
 
 
+def _same(card: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
+    """Give the card of a training that is done, if the recipe is its own.
+
+    Raises:
+        BadInput: it is of other data, another base or other settings.
+    """
+    settings = json.loads(json.dumps(asdict(recipe.settings)))
+    asked = {"data": data_hash(recipe.data), "base": recipe.base, "settings": settings}
+    done = {**card, "data": card.get("data", {}).get("sha256")}
+    other = [name for name, value in asked.items() if done.get(name) != value]
+    if other:
+        raise BadInput(
+            f"{recipe.out}: holds a training with other {' and '.join(other)}: give another --out."
+        )
+    return card
+
+
 def rendering(recipe: Recipe, base: Base) -> Rendered:
     """Write the recipe's data as tokens of its base."""
     tokenizer, longest = base.tokenizer(), recipe.settings.max_length
@@ -141,5 +159,10 @@ def _weights_hash(adapter: Path) -> str:
 
 
 def _identity(base: Base) -> str:
-    """Name a base by what it is, wherever it lies."""
-    return hashlib.sha256(base.config().to_json_string().encode()).hexdigest()
+    """Name a base by what it is, wherever it lies; one on the hub by its configuration alone."""
+    digest = hashlib.sha256(base.config().to_json_string().encode())
+    folder = base.path if base.path and base.path.is_dir() else None
+    files = sorted(folder.glob("*.safetensors")) if folder else [base.gguf] if base.gguf else []
+    for file in files:
+        digest.update(bytes.fromhex(sha256(file)))
+    return digest.hexdigest()

@@ -32,9 +32,9 @@ def gguf(
     from trainer.card import layout_of_card, read_card
     from trainer.gguf_export import export_adapter, export_model, merged, read_adapter_config
     from trainer.position import compress
-    from trainer.quantise import quantise_in_place
+    from trainer.quantise import FULL, quantised
 
-    if adapter_only and quantise != "F16":
+    if adapter_only and quantise != FULL:
         raise BadInput("An adapter stays in F16: --quantise goes with a merged model only.")
     settings = read_adapter_config(adapter)
     source = find_base(base or settings["base_model_name_or_path"])
@@ -47,9 +47,8 @@ def gguf(
                 f"Serve it with the base's positions compressed: rope_freq_scale={1 / factor:g}"
             )
     else:
-        model = source.model()
-        compress(model, factor)
-        export_model(merged(model, adapter), source, out, adapter.name, layout)
-        if quantise != "F16":
-            quantise_in_place(out, quantise)
+        with quantised(out, quantise) as full:
+            model = source.model()
+            compress(model, factor)
+            export_model(merged(model, adapter), source, full, adapter.name, layout)
     typer.echo(f"{out}: {out.stat().st_size / 1e6:,.1f} MB")

@@ -69,7 +69,6 @@ def retriever(
     collection = read_collection(queries, "train")
     if hold_out:
         collection, test = collection.hold_out(hold_out, seed)
-        write_toolbench(out / "held-out", collection, test)
     with progress_bar() as progress:
         task = progress.add_task("Reading", total=None)
 
@@ -90,6 +89,8 @@ def retriever(
             on_step,
             on_stage,
         )
+    if hold_out:
+        write_toolbench(out / "held-out", collection, test)
     typer.echo(
         f"{out}: {len(collection.queries)} queries over {len(collection.documents):,} APIs, "
         f"{about['steps']} steps, loss {about['losses'][0]:.3f} -> {about['losses'][-1]:.3f}"

@@ -56,7 +56,14 @@ def train_retriever(
         BadInput: something cannot be used, or the directory is taken.
     """
     if _finished(out, resume):
-        return dict(json.loads((out / SETTINGS).read_bytes()))
+        done = dict(json.loads((out / SETTINGS).read_bytes()))
+        if done.get("data", {}).get("sha256") != collection.hash or done.get("settings") != asdict(
+            settings
+        ):
+            raise BadInput(
+                f"{out}: holds a training with other data or settings: give another --out."
+            )
+        return done
     if len(collection.queries) < LEAST_QUERIES:
         raise BadInput(
             f"{len(collection.queries)} queries are too few to train on: give {LEAST_QUERIES}."
