@@ -55,7 +55,7 @@ class ApiCall:
 def _coerce(value: Any, json_type: str) -> Any:
     if json_type in ("number", "integer"):
         if isinstance(value, str) and len(value) < 400 and NUMBER.fullmatch(value.strip()):
-            value = json.loads(value)
+            value = json.loads(value.strip())
         if isinstance(value, float) and value.is_integer():
             value = int(value)
     elif json_type == "boolean":

@@ -18,6 +18,7 @@ def key(arguments: dict[str, Any] | str, tool: str = "Weather Now", api: str = "
     [
         ({"city": "Oslo", "days": 5}, {"days": "5", "city": "Oslo"}),
         ({"city": "Oslo", "days": 5}, {"city": "Oslo", "days": 5.0}),
+        ({"city": "Oslo", "days": 5}, {"city": "Oslo", "days": "5\u00a0"}),
         ({"city": "Oslo", "metric": True}, {"city": "Oslo", "metric": "True"}),
         ({"city": 7}, {"city": "7"}),
         ({"city": "Oslo", "days": None}, {"city": "Oslo"}),
