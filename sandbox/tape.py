@@ -1,5 +1,6 @@
 """The tape while it runs: live calls that are recorded as they are made."""
 
+import json
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ from sandbox.drift import Drift, drift_between
 from sandbox.journal import Journal, recording_alone
 from sandbox.live import LiveClient
 from sandbox.response import ApiResponse, Provenance
+from sandbox.secrets import REDACTED
 from sandbox.tool import Tool
 
 if TYPE_CHECKING:
@@ -186,6 +188,11 @@ class Tape:
                     by_key[self._world.key(recording.call)].append(recording)
                 self._filed[place] = by_key
             return self._filed[place]
+
+
+def can_be_made(call: ApiCall) -> bool:
+    """Tell whether a call can be made as it is stored: without the secret in it, it cannot."""
+    return REDACTED not in json.dumps(call.arguments)
 
 
 def refresh_order(world: "World") -> list[ApiCall]:

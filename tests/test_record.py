@@ -606,6 +606,21 @@ def test_the_command_line_records_and_reports_drift(shop: World, server: ApiServ
     assert told["drift"][0]["added"] == ["$"]
 
 
+def test_calls_whose_secret_is_not_stored_are_not_made_without_it(
+    shop: World, server: ApiServer
+) -> None:
+    record(shop, server, [item(1), item(2, api_key="a-real-key")])
+    before = shop_cassette(shop).read_bytes()
+    calls = shop.path.parent / "calls"
+    calls.write_text(json.dumps(call_line(item(3, api_key="REDACTED"))) + "\n")
+    command = record_command(shop.path, server.url, "--refresh", "--json")
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["results"] == {"kept": 2, "unchanged": 1}
+    assert "2 of 3 calls are not made" in done.stderr
+    assert server.seen == {"/items/1": 2, "/items/2": 1}
+    assert shop_cassette(shop).read_bytes() == before
+
+
 def test_a_search_records_what_is_new_and_then_runs_offline(
     shop: World, server: ApiServer, tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ from sandbox.errors import BadInput
 from sandbox.executor import open_executor
 from sandbox.policy import LivePolicy
 from sandbox.simulator import Engine, ModelEngine, RecordingsEngine, Simulator
-from sandbox.tape import refresh_order
+from sandbox.tape import can_be_made, refresh_order
 from sandbox.world import World
 from toolreplay.models import open_model
 from toolreplay.modes import RECORDING, Mode, answering
@@ -133,6 +133,7 @@ def _way(name: str, world: World, chat: ChatModel | None) -> Way:
 def _refreshed(world: World, mode: Mode, policy: LivePolicy | None, workers: int) -> World:
     with answering(world, mode, policy):
         if world.tape is not None:
-            for _ in world.tape.run(refresh_order(world), workers):
+            calls = [call for call in refresh_order(world) if can_be_made(call)]
+            for _ in world.tape.run(calls, workers):
                 pass
     return World(world.path)

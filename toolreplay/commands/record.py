@@ -56,7 +56,7 @@ def record(
     """
     from sandbox.policy import LivePolicy
     from sandbox.request import build_request
-    from sandbox.tape import refresh_order
+    from sandbox.tape import can_be_made, refresh_order
     from sandbox.world import World
     from toolreplay.modes import live_client
     from toolreplay.tables import drift_table
@@ -68,8 +68,17 @@ def record(
         raise typer.BadParameter(
             "nothing to call: give --calls FILE, --refresh or --simulated-only."
         )
+    sendable = [call for call in wanted if can_be_made(call)]
+    kept = len(wanted) - len(sendable)
+    if kept:
+        typer.echo(
+            f"{kept} of {len(wanted)} calls are not made, and what is on the tape of them stays: "
+            f"in their arguments stands REDACTED in place of a secret, which is never stored. "
+            f"Give them with the secret: --calls FILE.",
+            err=True,
+        )
     if dry_run:
-        for call in wanted:
+        for call in sendable:
             request = build_request(*opened.document(call), call)
             typer.echo(f"{request.method} {request.url} {request.read().decode()}".rstrip())
         return
@@ -77,9 +86,10 @@ def record(
     policy = LivePolicy(key, via, timeout, retries, 30.0, rate, hosts, budget)
     with progress_bar() as progress, opened.recording(live_client(opened, policy), refresh) as tape:
         for _ in progress.track(
-            tape.run(wanted, workers), total=len(wanted), description="Recording"
+            tape.run(sendable, workers), total=len(sendable), description="Recording"
         ):
             pass
+    tape.results.update({"kept": kept} if kept else {})
     if simulated_only:
         store = World(world).store
         opened.simulation.drop(lambda simulated: bool(store.find(simulated.key)))
