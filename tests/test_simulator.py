@@ -255,6 +255,21 @@ def test_a_model_may_try_again_and_then_the_other_engine_answers(cities: World) 
     assert [line.get("engine") for line in lines_of(cities)] == [None, "model", "recordings"]
 
 
+def test_answers_stay_until_new_ones_are_there(cities: World) -> None:
+    with cities.simulating(Simulator(cities, RecordingsEngine(), state=True)):
+        session = cities.session()
+        for city in ("Turku", "Vaasa"):
+            session.call(weather(city))
+    before = lines_of(cities)
+    assert [bool(line.get("history")) for line in before] == [False, False, True]
+    nowhere = ("--simulator", "openai:none", "--simulator-url", "http://127.0.0.1:9/v1")
+    assert toolreplay("simulate", cities.path, "--again", *nowhere).returncode != 0
+    assert lines_of(cities) == before
+    again = toolreplay("simulate", cities.path, "--again")
+    assert "1 calls: 1 simulated" in again.stdout, again.stderr
+    assert lines_of(cities) == before[:2]
+
+
 def test_bad_calls_and_kept_answers_need_no_model(cities: World) -> None:
     model = Scripted(GOOD)
     with cities.simulating(Simulator(cities, ModelEngine(model))):

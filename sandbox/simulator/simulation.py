@@ -120,14 +120,29 @@ class Simulation:
         for path in sorted(self._folder.glob("*/*.jsonl")):
             yield from self._lines(path).values()
 
-    def calls(self) -> list[ApiCall]:
-        """List the calls whose answers are simulated, each once."""
-        return list({simulated.key: simulated.call for simulated in self}.values())
+    def calls(self, alone: bool = False) -> list[ApiCall]:
+        """List the calls whose answers are simulated, each once.
+
+        Args:
+            alone: leave out those of which every answer depends on what was said before.
+        """
+        found = (s for s in self if not (alone and s.history))
+        return list({simulated.key: simulated.call for simulated in found}.values())
 
     def find(self, call: ApiCall, key: str, history: str = "") -> Simulated | None:
         """Look up the simulated answer to a call."""
         with self._lock:
             return self._lines(self._path(call.category, call.tool)).get((key, history))
+
+    def replace(self, simulated: Simulated) -> Simulated:
+        """Put an answer on the tape in the place of an earlier one; it is on disk then."""
+        path = self._path(simulated.call.category, simulated.call.tool)
+        with self._lock, locked(self._folder):
+            lines = self._files[path] = self._read(path)
+            lines[simulated.key, simulated.history] = simulated
+            self._write(path, lines)
+            self._sizes[path] = _size(path)
+            return simulated
 
     def add(self, simulated: Simulated) -> Simulated:
         """Put an answer on the tape; it is on disk when this returns.

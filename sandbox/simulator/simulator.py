@@ -15,7 +15,7 @@ from sandbox.secrets import Redactor, secret_values
 from sandbox.simulator.answer import Example, example_of
 from sandbox.simulator.checks import fault_of, refusal, unknown_api
 from sandbox.simulator.engine import Engine, Exchange, Question, Reply
-from sandbox.simulator.simulation import SIMULATOR_RULE, Simulated, Simulation
+from sandbox.simulator.simulation import SIMULATOR_RULE, Identity, Simulated, Simulation
 from sandbox.tool import Api, Tool
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ class Simulator:
             part of a call's identity.
         hosts: hosts that the engine's model is reached at.
         completions: the tape of the engine's model.
+
+    Attributes:
+        outdated: kept answers that are to be made anew; each leaves the set when it was.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Simulator:
     ) -> None:
         self.state = state
         self.hosts = tuple(hosts)
+        self.outdated: set[Identity] = set()
         self._world = world
         self._engine = engine
         self._completions = completions
@@ -139,10 +143,14 @@ class Simulator:
             lock = self._locks[_identity(key, before)]
         with lock:
             there = self.simulation.find(own, key, before)
-            if there is not None:
+            outdated = (key, before) in self.outdated
+            if there is not None and not outdated:
                 return there
             reply = self.reply(self.question(tool, api, own, history))
-            return self.simulation.add(Simulated(key, own, reply, before))
+            put = self.simulation.replace if outdated else self.simulation.add
+            kept = put(Simulated(key, own, reply, before))
+            self.outdated.discard((key, before))
+            return kept
 
     def _read_examples(self, category: str, tool: str) -> list[Example]:
         found = []

@@ -25,8 +25,9 @@ def simulate(
 ) -> None:
     """Answer calls by simulation ahead of time, or once more by another simulator.
 
-    What is recorded is left alone. Answers that depend on what was said before are taken off the
-    tape by --again, and simulated when they are asked for.
+    What is recorded is left alone. With --again, an old answer stays until the new one is there.
+    When all are there, answers that depend on what was said before are taken off the tape; they
+    are simulated when they are asked for.
 
     \b
     Examples:
@@ -39,17 +40,20 @@ def simulate(
     from toolreplay.simulators import open_simulator, simulate_calls
 
     opened = World(world)
-    wanted = (opened.simulation.calls() if again else []) + (read_call_file(calls) if calls else [])
+    wanted = (opened.simulation.calls(alone=True) if again else []) + (read_call_file(calls) if calls else [])
     if not wanted and not again:
         raise typer.BadParameter("nothing to simulate: give --calls FILE, or --again.")
     chosen = open_simulator(simulator, opened, base_url=simulator_url)
     if again:
-        opened.simulation.drop(lambda simulated: True)
+        chosen.outdated = {(s.key, s.history) for s in opened.simulation}
     with progress_bar() as progress, answering(opened, "simulate", simulator=chosen):
         answered = simulate_calls(opened, wanted, workers)
         counts: dict[str, int] = {}
         for provenance in progress.track(answered, len(wanted), description="Simulating"):
             counts[provenance] = counts.get(provenance, 0) + 1
+    if again:
+        left = chosen.outdated
+        opened.simulation.drop(lambda simulated: (simulated.key, simulated.history) in left)
     if as_json:
         show_json({"simulator": chosen.about(), "results": counts})
     else:
