@@ -159,6 +159,12 @@ def test_a_bad_call_is_refused_as_the_tool_refused_such_calls(tmp_path: Path) ->
     assert missing.body == {"detail": "Missing required argument: city"}
 
 
+def test_a_refusal_of_an_empty_value_is_told_of_another_value_too(tmp_path: Path) -> None:
+    told = refusal({"city": "Oslo", "days": ""}, "days is not numeric")
+    world = make_world(tmp_path / "w", [told])
+    assert simulated(world, weather("Rome", days="many")).body == {"detail": "days is not numeric"}
+
+
 def test_a_fault_that_was_answered_once_is_no_fault(tmp_path: Path) -> None:
     world = make_world(tmp_path / "w", [http_recording({"colour": "red"}, {"temperature": 7})])
     assert simulated(world, replace(weather(""), arguments={"tint": "blue"})).body == {

@@ -146,7 +146,7 @@ def _reworded(example: Example, known: Fault, fault: Fault) -> Answer:
             return [reword(item) for item in value]
         if not isinstance(value, str):
             return value
-        if known.kind == "wrong type":
+        if known.kind == "wrong type" and as_text(known.value):
             value = value.replace(as_text(known.value), as_text(fault.value))
         pattern = rf"(?<!\w){re.escape(known.argument)}(?!\w)"
         return re.sub(pattern, lambda _: fault.argument, value)
