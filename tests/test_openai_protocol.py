@@ -1,10 +1,11 @@
 """OpenAI's protocol over a model in process, as its own client speaks it."""
 
+import asyncio
 import json
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -216,6 +217,10 @@ def test_texts_are_continued(client: OpenAI) -> None:
     assert stop not in cut.choices[0].text
 
 
+def given(parameters: Any) -> Any:
+    return [{"type": "function", "function": {"name": "f", "parameters": parameters}}]
+
+
 @pytest.mark.parametrize(
     ("body", "named"),
     [
@@ -227,6 +232,21 @@ def test_texts_are_continued(client: OpenAI) -> None:
         ({"messages": ASKED, "temperature": 9}, "temperature"),
         ({"messages": ASKED, "n": 2}, "n:"),
         ({"messages": ASKED, "tools": [{"type": "poem"}]}, "tools"),
+        (
+            {"messages": ASKED, "tools": given({"properties": {"a": {}}, "required": 5})},
+            "parameters of f",
+        ),
+        (
+            {"messages": ASKED, "tools": given({"properties": ["a"]}), "stream": True},
+            "parameters of f",
+        ),
+        ({"messages": [*ASKED, {"role": "assistant", "tool_calls": ["x"]}]}, "tool_calls"),
+        ({"messages": [*ASKED, {"role": "assistant", "tool_calls": 5}]}, "tool_calls"),
+        ({"messages": ASKED, "tools": TOOLS, "tool_choice": {"function": 5}}, "tool_choice"),
+        (
+            {"messages": ASKED, "response_format": {"type": "json_schema", "json_schema": "x"}},
+            "response_format",
+        ),
         ({"messages": ASKED, "tools": TOOLS, "tool_choice": {"function": {"name": "x"}}}, "x"),
         ({"messages": ASKED, "response_format": {"type": "poem"}}, "response_format"),
         ({"messages": [{"role": "user", "content": "word " * 400}]}, "context"),
@@ -241,6 +261,35 @@ def test_a_bad_request_gets_openais_error(url: str, body: Any, named: str) -> No
     assert error.keys() == {"message", "type", "param", "code"}
     assert error["type"] == "invalid_request_error"
     assert named in error["message"]
+
+
+class Failing:
+    """A model that fails in a way that nobody foresaw, after it has said something or at once."""
+
+    name = "m"
+
+    def __init__(self, *parts: tuple[str, str]) -> None:
+        self.parts = parts
+
+    def answer(self, request: Any, must_call: bool, stops: Any, tell: Any) -> Any:
+        for part in self.parts:
+            tell(*part)
+        raise KeyError("lost")
+
+
+async def streamed(model: Failing) -> httpx.Response:
+    app = Starlette(routes=model_routes(cast(Any, model)))
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with asyncio.timeout(10), httpx.AsyncClient(transport=transport) as asking:
+        body = {"messages": ASKED, "stream": True}
+        return await asking.post("http://here/v1/chat/completions", json=body)
+
+
+def test_a_stream_ends_whatever_fails() -> None:
+    assert asyncio.run(streamed(Failing())).status_code == 500
+    told = asyncio.run(streamed(Failing(("content", "So")))).text
+    assert "server_error" in told
+    assert told.endswith("data: [DONE]\n\n")
 
 
 def test_the_client_knows_the_error(client: OpenAI) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CALL_ID = "call_0"
 """The id of the one call that an answer makes."""
 
-_Heard = Completion | ToolReplayError | tuple[str, str]
+_Heard = Completion | Exception | tuple[str, str]
 
 _ROLES = {"developer": "system", "tool": "function"}
 
@@ -256,12 +256,12 @@ async def _streamed(job: _Job, said: _Saying) -> Response:
     def work() -> None:
         try:
             put(job.ask(lambda part, text: put((part, text))))
-        except ToolReplayError as error:
+        except Exception as error:
             put(error)
 
     loop.run_in_executor(None, work)
     first = await heard.get()
-    if isinstance(first, ToolReplayError):
+    if isinstance(first, Exception):
         raise first
     if isinstance(first, Completion) and (refused := _refusal(first)):
         return refused
@@ -277,8 +277,9 @@ async def _events(
     while isinstance(what, tuple):
         yield _event(said.pieces(*what))
         what = await heard.get()
-    if isinstance(what, ToolReplayError):
-        yield _event(_error_body(str(what), "server_error"))
+    if isinstance(what, Exception):
+        told = str(what) if isinstance(what, ToolReplayError) else repr(what)
+        yield _event(_error_body(told, "server_error"))
     else:
         for piece in said.closing(what):
             yield _event(piece)
@@ -301,12 +302,13 @@ def _offered(asked: ChatAsked) -> tuple[list[dict[str, Any]], bool]:
     for function in functions:
         if not isinstance(function.get("name"), str) or not function["name"]:
             raise BadInput("tools: each function needs a name.")
-        if not isinstance(function.get("parameters", {}), dict):
+        if not _is_schema(function.get("parameters", {})):
             raise BadInput(f"tools: the parameters of {function['name']} must be a JSON Schema.")
     if not functions or choice == "none":
         return [], False
     if isinstance(choice, dict):
-        name = choice.get("function", choice).get("name")
+        named = choice.get("function", choice)
+        name = named.get("name") if isinstance(named, dict) else None
         functions = [function for function in functions if function["name"] == name]
         if not functions:
             raise BadInput(f"tool_choice: no function {name!r} is offered.")
@@ -318,6 +320,17 @@ def _function(tool: dict[str, Any]) -> dict[str, Any]:
     if tool.get("type") != "function" or not isinstance(function, dict):
         raise BadInput("tools: each must be of the type function, and have a function.")
     return function
+
+
+def _is_schema(parameters: Any) -> bool:
+    """Tell whether a function's parameters are written as a JSON Schema's object."""
+    if not isinstance(parameters, dict):
+        return False
+    properties, required = (parameters.get(name) for name in ("properties", "required"))
+    return isinstance(properties, dict | None) and (
+        required is None
+        or (isinstance(required, list) and all(isinstance(name, str) for name in required))
+    )
 
 
 def _schema(asked: ChatAsked, functions: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
@@ -333,7 +346,8 @@ def _schema(asked: ChatAsked, functions: Sequence[dict[str, Any]]) -> dict[str, 
         raise BadInput("response_format: it does not go with tools; take one of them.")
     if wanted.get("type") == "json_object":
         return {"type": "object"}
-    schema = (wanted.get("json_schema") or {}).get("schema")
+    about = wanted.get("json_schema")
+    schema = about.get("schema") if isinstance(about, dict) else None
     if wanted.get("type") != "json_schema" or not isinstance(schema, dict):
         raise BadInput("response_format: take text, json_object, or json_schema with a schema.")
     return schema
@@ -354,17 +368,27 @@ def _turned(message: dict[str, Any], all_of_them: list[dict[str, Any]]) -> list[
         return [{**turned, "name": name}]
     if role != "assistant":
         return [turned]
-    calls = [call.get("function") for call in message.get("tool_calls") or []]
+    calls = [call.get("function") for call in _tool_calls(message)]
     calls += [message["function_call"]] if message.get("function_call") else []
     if not calls:
         return [turned]
-    if not all(isinstance(c, dict) and {"name", "arguments"} <= c.keys() for c in calls):
+    if not all(
+        isinstance(c, dict) and all(isinstance(c.get(n), str) for n in ("name", "arguments"))
+        for c in calls
+    ):
         raise BadInput("messages: each call needs a name and arguments.")
     first, *others = [{"name": c["name"], "arguments": c["arguments"]} for c in calls]
     return [
         {**turned, "function_call": first},
         *({"role": "assistant", "content": None, "function_call": call} for call in others),
     ]
+
+
+def _tool_calls(message: dict[str, Any]) -> list[dict[str, Any]]:
+    calls = message.get("tool_calls") or []
+    if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
+        raise BadInput("messages: tool_calls is a list of calls.")
+    return calls
 
 
 def _text(content: Any) -> str | None:
@@ -379,7 +403,7 @@ def _text(content: Any) -> str | None:
 def _called(call_id: Any, messages: list[dict[str, Any]]) -> str:
     """Find the name of the function that a tool's message answers for."""
     for message in messages:
-        for call in message.get("tool_calls") or []:
+        for call in _tool_calls(message):
             if call.get("id") == call_id and isinstance(call.get("function"), dict):
                 return str(call["function"].get("name", ""))
     return ""

@@ -83,7 +83,7 @@ def _plain(schema: Any) -> Any:
     for name, part in kept.items():
         if name in ("items", "anyOf", "oneOf", "allOf", "additionalProperties"):
             kept[name] = _plain(part)
-        elif name == "properties":
+        elif name == "properties" and isinstance(part, dict):
             kept[name] = {inner: _plain(about) for inner, about in part.items()}
     return kept
 

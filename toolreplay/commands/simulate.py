@@ -40,7 +40,9 @@ def simulate(
     from toolreplay.simulators import open_simulator, simulate_calls
 
     opened = World(world)
-    wanted = (opened.simulation.calls(alone=True) if again else []) + (read_call_file(calls) if calls else [])
+    wanted = (opened.simulation.calls(alone=True) if again else []) + (
+        read_call_file(calls) if calls else []
+    )
     if not wanted and not again:
         raise typer.BadParameter("nothing to simulate: give --calls FILE, or --again.")
     chosen = open_simulator(simulator, opened, base_url=simulator_url)
