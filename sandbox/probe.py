@@ -14,7 +14,7 @@ from typing import Any
 from sandbox.call import ApiCall
 from sandbox.cassette import Recording
 from sandbox.catalogue import Catalogue, read_tool, write_tool
-from sandbox.errors import BadInput
+from sandbox.errors import BadInput, NetworkRefused
 from sandbox.executor import Executor, in_order
 from sandbox.live import LiveClient
 from sandbox.names import standardise
@@ -29,12 +29,19 @@ class Probed:
     Attributes:
         tool: the API's tool.
         api: the API.
-        reason: why it should go; empty for one that is worth keeping.
+        reason: what is wrong with it; empty where nothing is.
+        called: whether it was called; its host may not be.
     """
 
     tool: Tool
     api: Api
     reason: str
+    called: bool = True
+
+    @property
+    def worthless(self) -> bool:
+        """Whether it should go."""
+        return self.called and bool(self.reason)
 
     def to_json(self) -> dict[str, Any]:
         """Give the finding for `--json`."""
@@ -42,7 +49,7 @@ class Probed:
             "category": self.tool.category,
             "tool": self.tool.name,
             "api": self.api.name,
-            "kept": not self.reason,
+            "kept": not self.worthless,
             "reason": self.reason,
         }
 
@@ -103,7 +110,10 @@ class Probe:
         return LiveClient(self.policy, self.hosts)
 
     def _finding(self, client: LiveClient, tool: Tool, api: Api) -> Probed:
-        return Probed(tool, api, _reason(tool, api, client, self.times, self.slow))
+        try:
+            return Probed(tool, api, _reason(tool, api, client, self.times, self.slow))
+        except NetworkRefused as error:
+            return Probed(tool, api, f"not called: {error}", called=False)
 
 
 def _with_key_of_environment(policy: LivePolicy, *others: Any) -> Probe:
@@ -122,12 +132,14 @@ def drop(folder: Path, findings: Iterable[Probed]) -> None:
         worthless = {
             f.api.name
             for f in findings
-            if f.reason and (standardise(f.tool.category), standardise(f.tool.name)) == mine
+            if f.worthless and (standardise(f.tool.category), standardise(f.tool.name)) == mine
         }
         kept = [api for api in tool.api_list if api.name not in worthless]
+        if len(kept) == len(tool.api_list):
+            continue
         if not kept:
             path.unlink()
-        elif len(kept) < len(tool.api_list):
+        else:
             tool.api_list = kept
             write_tool(path, tool)
 
@@ -168,7 +180,7 @@ def _is_error(text: str) -> bool:
     """Tell an object that says nothing but that something went wrong."""
     try:
         body = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     if not isinstance(body, dict):
         return False

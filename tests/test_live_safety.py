@@ -185,6 +185,27 @@ def test_the_command_line_refuses_in_words(tmp_path: Path, server: ApiServer) ->
     assert toolreplay(*options, "--host", "127.0.0.1").returncode == 0
 
 
+def test_a_probe_goes_on_where_it_may_not_call(tmp_path: Path, server: ApiServer) -> None:
+    world = world_at(tmp_path / "world", f"{server.url}/deep")
+    tools = world.path / "tools" / "Test"
+    document = (tools / "local.json").read_text()
+    (tools / "away.json").write_text(
+        document.replace("Local", "Away").replace("127.0.0.1", "10.0.0.1")
+    )
+    (tools / "bad.json").write_text(document.replace("Local", "Bad").replace("/deep", "/bad"))
+    (tools / "empty.json").write_text('{"tool_name": "Empty", "api_list": []}')
+    server.answers["/deep"] = (200, b"[" * 200_000)
+    server.faults["/bad"] = [404]
+    done = toolreplay("probe", world.path, "--host", "127.0.0.1", "--drop", "--json")
+    told = {f["tool"]: (f["kept"], f["reason"][:11]) for f in json.loads(done.stdout)}
+    assert told == {
+        "Away": (True, "not called:"),
+        "Bad": (False, "failed: HTT"),
+        "Local": (True, ""),
+    }
+    assert sorted(path.stem for path in tools.iterdir()) == ["away", "empty", "local"]
+
+
 def endless(client: socket.socket) -> None:
     client.sendall(HEAD + b"transfer-encoding: chunked\r\n\r\n")
     while True:

@@ -48,7 +48,10 @@ def probe(
     if as_json:
         show_json([finding.to_json() for finding in findings])
         return
-    worthless = [finding for finding in findings if finding.reason]
+    worthless = [finding for finding in findings if finding.worthless]
+    for finding in findings:
+        if not finding.called:
+            typer.echo(f"{finding.tool.name}: {finding.api.name}: {finding.reason}", err=True)
     if worthless:
         show(probe_table(worthless))
     typer.echo(f"{total - len(worthless)} of {total} APIs are worth keeping.")
