@@ -12,6 +12,10 @@ from sandbox.errors import BadInput
 from sandbox.tool import Api, Tool
 
 
+_UNFILLED = re.compile(r"\{([\w .-]+)\}|(?<=/):([^/?#]+)(?=[/?#]|$)")
+"""A placeholder that no argument stands in for."""
+
+
 def build_request(tool: Tool, api: Api, call: ApiCall) -> httpx.Request:
     """Make the HTTP request that a call stands for.
 
@@ -19,7 +23,8 @@ def build_request(tool: Tool, api: Api, call: ApiCall) -> httpx.Request:
     into the body where the document has a `request_body` (`json` or `form`), else into the query
     string. With a body, those still go into the query string that the URL's own query has a field
     of (`?lang=en`), or whose parameter says `"in": "query"`. A parameter that says `"in": "header"`
-    is sent as a header. An argument that the document does not know travels as it is called.
+    is sent as a header. An argument that the document does not know travels as it is called. A
+    field of the URL's own query that no argument fills is left out.
 
     Args:
         tool: the tool's document.
@@ -28,7 +33,8 @@ def build_request(tool: Tool, api: Api, call: ApiCall) -> httpx.Request:
 
     Raises:
         BadInput: the document has no URL, or one that is no http(s) URL, or the arguments are no
-            object, or one cannot be sent as the header that it is.
+            object, or lack one that the URL's path needs, or one cannot be sent as the header that
+            it is.
     """
     if isinstance(call.arguments, str):
         raise BadInput(f"{call}: the arguments are no JSON object: there is nothing to send.")
@@ -37,6 +43,8 @@ def build_request(tool: Tool, api: Api, call: ApiCall) -> httpx.Request:
             f"{tool.name}: {api.name} has no http(s) URL in its document, so it cannot be called. "
             f"Add one under url in tools/."
         )
+    if missing := missing_in_path(api, call):
+        raise BadInput(f"{call}: the path of {api.url} needs {', '.join(missing)}.")
     try:
         return _request(api, api.url, call, call.arguments)
     except (httpx.InvalidURL, ValueError) as error:
@@ -46,12 +54,23 @@ def build_request(tool: Tool, api: Api, call: ApiCall) -> httpx.Request:
         ) from error
 
 
+def missing_in_path(api: Api, call: ApiCall) -> list[str]:
+    """Name the arguments that a call lacks and the path of its URL needs."""
+    if isinstance(call.arguments, str):
+        return []
+    given = {_true_name(api, name) for name, value in call.arguments.items() if value is not None}
+    path = re.split(r"[?#]", api.url or "")[0].partition("://")[2].partition("/")[2]
+    names = [braced or marked for braced, marked in _UNFILLED.findall(f"/{path}")]
+    return [name for name in names if name not in given]
+
+
 def _request(api: Api, url: str, call: ApiCall, arguments: dict[str, Any]) -> httpx.Request:
     values = {_true_name(api, n): value for n, value in arguments.items() if value is not None}
     for name in list(values):
-        placeholder = re.compile(rf"\{{{re.escape(name)}\}}|(?<=/):{re.escape(name)}(?=/|$)")
+        placeholder = re.compile(rf"\{{{re.escape(name)}\}}|(?<=/):{re.escape(name)}(?=[/?#]|$)")
         if placeholder.search(url):
             url = quote(_text(values.pop(name)), safe="").join(placeholder.split(url))
+    url = _without_unfilled(url)
     method = (api.method or "GET").upper()
     headers = [_header(call, n, values.pop(n)) for n in api.header_names if n in values]
     in_query = _in_query(api, url) if api.request_body else set(values)
@@ -64,6 +83,13 @@ def _request(api: Api, url: str, call: ApiCall, arguments: dict[str, Any]) -> ht
         fields = {n: _text(v) for n, v in body.items()}
         return httpx.Request(method, target, headers=headers, data=fields)
     return httpx.Request(method, target, headers=headers)
+
+
+def _without_unfilled(url: str) -> str:
+    """Leave out of a URL's query the fields whose placeholders nothing was put in for."""
+    path, _, query = url.partition("?")
+    kept = [field for field in query.split("&") if not _UNFILLED.search(field)]
+    return f"{path}?{'&'.join(kept)}" if any(kept) else path
 
 
 def _header(call: ApiCall, name: str, value: Any) -> tuple[bytes, bytes]:

@@ -23,6 +23,7 @@ from sandbox.disk import forget_unfinished
 from sandbox.drift import Drift, drift_between
 from sandbox.journal import Journal, recording_alone
 from sandbox.live import LiveClient
+from sandbox.request import missing_in_path
 from sandbox.response import ApiResponse, Provenance
 from sandbox.secrets import REDACTED
 from sandbox.tool import Tool
@@ -190,9 +191,14 @@ class Tape:
             return self._filed[place]
 
 
-def can_be_made(call: ApiCall) -> bool:
-    """Tell whether a call can be made as it is stored: without the secret in it, it cannot."""
-    return REDACTED not in json.dumps(call.arguments)
+def can_be_made(world: "World", call: ApiCall) -> bool:
+    """Tell whether a call can be made as it is stored.
+
+    It cannot without the secret that was in it, nor without an argument that its URL's path needs.
+    """
+    found = world.catalogue.find(call.tool, call.api, call.category)
+    lacks = found is not None and missing_in_path(found[1], call)
+    return not lacks and REDACTED not in json.dumps(call.arguments)
 
 
 def refresh_order(world: "World") -> list[ApiCall]:

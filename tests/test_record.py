@@ -192,6 +192,30 @@ def test_arguments_go_where_the_document_says(
     assert (request.method, str(request.url), request.read().decode()) == (method, url, body)
 
 
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        ("https://shop.example/u/:id?format=json", "https://shop.example/u/7?format=json"),
+        ("https://shop.example/u/:id#top", "https://shop.example/u/7#top"),
+        ("https://shop.example/u?id={id}&lang={lang}&x=1", "https://shop.example/u?id=7&x=1"),
+        ("https://shop.example/u/{id}?lang={lang}", "https://shop.example/u/7"),
+    ],
+)
+def test_placeholders_are_filled_or_left_out(url: str, sent: str) -> None:
+    tool = Tool.model_validate({**SHOP, "api_list": [{"name": "User", "url": url}]})
+    asked = ApiCall("Commerce", "Shop", "User", {"id": 7})
+    assert str(build_request(tool, tool.api_list[0], asked).url) == sent
+
+
+def test_a_search_goes_on_where_a_call_lacks_what_its_path_needs(
+    shop: World, server: ApiServer
+) -> None:
+    opened = World(shop.path)
+    with opened.recording(LiveClient(LivePolicy(via=server.url))), pytest.raises(UnrecordedCall):
+        opened.call(ApiCall("Commerce", "Shop", "Item", {"lang": "fi"}))
+    assert not server.requests
+
+
 def price(**arguments: object) -> ApiCall:
     return ApiCall("Commerce", "Shop", "Price", {"id": 1, **arguments})
 
@@ -250,6 +274,8 @@ def test_what_cannot_be_sent_is_told(shop: World, server: ApiServer) -> None:
         (ApiCall("", "Shop", "Item", "{broken"), "no JSON object"),
         (ApiCall("", "Shop", "Basket", {}), "no document"),
         (price(x_currency="EUR\r\nx-evil: 1"), "X-Currency is sent as a header"),
+        (ApiCall("", "Shop", "Item", {"lang": "fi", "id": None}), "path of .* needs id"),
+        (ApiCall("", "Shop", "Shelf", {}), "path of .* needs name"),
     ):
         with pytest.raises(BadInput, match=problem):
             record(shop, server, [bad])

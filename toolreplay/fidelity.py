@@ -133,7 +133,7 @@ def _way(name: str, world: World, chat: ChatModel | None) -> Way:
 def _refreshed(world: World, mode: Mode, policy: LivePolicy | None, workers: int) -> World:
     with answering(world, mode, policy):
         if world.tape is not None:
-            calls = [call for call in refresh_order(world) if can_be_made(call)]
+            calls = [call for call in refresh_order(world) if can_be_made(world, call)]
             for _ in world.tape.run(calls, workers):
                 pass
     return World(world.path)

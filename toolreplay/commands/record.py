@@ -68,13 +68,13 @@ def record(
         raise typer.BadParameter(
             "nothing to call: give --calls FILE, --refresh or --simulated-only."
         )
-    sendable = [call for call in wanted if can_be_made(call)]
+    sendable = [call for call in wanted if can_be_made(opened, call)]
     kept = len(wanted) - len(sendable)
     if kept:
         typer.echo(
             f"{kept} of {len(wanted)} calls are not made, and what is on the tape of them stays: "
-            f"in their arguments stands REDACTED in place of a secret, which is never stored. "
-            f"Give them with the secret: --calls FILE.",
+            f"in their arguments stands REDACTED in place of a secret, which is never stored, or "
+            f"one is missing that the URL's path needs. Give them whole: --calls FILE.",
             err=True,
         )
     if dry_run:
