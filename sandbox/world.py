@@ -17,6 +17,7 @@ from sandbox.catalogue import Catalogue
 from sandbox.completions import CompletionTape
 from sandbox.disk import write_whole
 from sandbox.errors import BadInput, UnrecordedCall
+from sandbox.journal import Journal
 from sandbox.recordings import Recordings
 from sandbox.response import ApiResponse, Provenance
 from sandbox.store import Store
@@ -114,7 +115,9 @@ class World:
         """The hashes of documents, instructions and recordings, by the names of their files."""
         folders = (self.path / name for name in ("tools", "instructions"))
         files = [path for folder in folders for path in sorted(folder.rglob("*.json"))]
-        return self._hashes([*files, *self.archive.files()])
+        journal = Journal(self.path).path
+        unfiled = [journal] if journal.exists() else []
+        return self._hashes([*files, *self.archive.files(), *unfiled])
 
     @cached_property
     def hash(self) -> str:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -18,6 +19,7 @@ from sandbox.call import ApiCall, call_line
 from sandbox.cassette import cassette_path, read_cassette
 from sandbox.drift import by_api
 from sandbox.errors import BadInput, NetworkRefused, UnrecordedCall
+from sandbox.journal import Journal
 from sandbox.live import LiveClient
 from sandbox.network import network_shut
 from sandbox.policy import LivePolicy
@@ -360,6 +362,16 @@ def test_a_passing_failure_is_replayed_where_asked_for(shop: World, server: ApiS
     client = LiveClient(LivePolicy(via=server.url))
     with asked.recording(client):
         assert asked.call(item(9)).provenance == "live"
+
+
+def test_what_is_not_filed_yet_counts_in_the_worlds_hash(shop: World, server: ApiServer) -> None:
+    outcomes, _ = record(shop, server, [item(1)])
+    filed = World(shop.path).hash
+    journal = Journal(shop.path)
+    journal.append(replace(outcomes[0].recording, call=item(2)))
+    opened = World(shop.path)
+    assert opened.call(item(2)).body == {"ok": "/items/1"}
+    assert opened.hash != filed
 
 
 def test_a_failure_never_replaces_an_answer(shop: World, server: ApiServer) -> None:
