@@ -131,7 +131,7 @@ def trials(world: World, simulator: Simulator, keep_twins: bool = False) -> list
     for tool, api in world.catalogue.apis():
         recordings: list[Example] = []
         seen: set[str] = set()
-        for recording in world.store.of_api(tool.name, api.name):
+        for recording in world.store.of_api(tool.name, api.name, tool.category):
             if isinstance(recording.call.arguments, str):
                 continue
             question = simulator.question(tool, api, recording.call)

@@ -40,15 +40,23 @@ class Recordings(ABC):
         own = [row for row in rows if wanted is not None and row[1] == wanted]
         return [self._recording(row) for row in own or rows]
 
-    def of_api(self, tool: str, api: str) -> Iterator[Recording]:
-        """Give all recordings of an API, in the order in which they are filed."""
-        for row in self._rows(
-            "select recordings.id, instruction, recording from recordings "
+    def of_api(self, tool: str, api: str, category: str = "") -> Iterator[Recording]:
+        """Give all recordings of an API, in the order in which they are filed.
+
+        Args:
+            tool: the tool's name.
+            api: the API's name.
+            category: leaves out what is recorded of tools of that name in other categories.
+        """
+        for *row, its_category in self._rows(
+            "select recordings.id, instruction, recording, category from recordings "
             "join apis on api_id = apis.id where tool_name = ? and api_name = ? "
             "order by recordings.id",
             [standardise(tool), standardise(api)],
         ):
-            yield self._recording(row)
+            names = {standardise(storable(category)), standardise(its_category)}
+            if len(names - {""}) < 2:
+                yield self._recording((row[0], row[1], row[2]))
 
     def nearest(self, call: ApiCall, limit: int = 3) -> list[ApiCall]:
         """Give the recorded calls most like a call: same API first, then same tool."""

@@ -11,7 +11,6 @@ from sandbox.call import ApiCall
 from sandbox.errors import BadInput
 from sandbox.tool import Api, Tool
 
-
 _UNFILLED = re.compile(r"\{([\w .-]+)\}|(?<=/):([^/?#]+)(?=[/?#]|$)")
 """A placeholder that no argument stands in for."""
 

@@ -270,7 +270,7 @@ class Session:
 
     def responses_of(self, call: ApiCall) -> Iterator[ApiResponse]:
         """Give all recorded answers of the API that a call is of, whatever the arguments."""
-        for recording in self._world.store.of_api(call.tool, call.api):
+        for recording in self._world.store.of_api(call.tool, call.api, call.category):
             yield recording.api_response()
 
     def _can_be_made(self, call: ApiCall) -> bool:

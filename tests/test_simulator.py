@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from eval.fidelity import trials
 from sandbox.call import ApiCall
 from sandbox.cassette import Recording, cassette_path, write_cassette
 from sandbox.chat import Completion, CompletionRequest
@@ -82,6 +83,24 @@ def test_a_kept_answer_does_not_change_when_the_neighbours_do(cities: World) -> 
     write_cassette(cassette, "Weather", "Weather Now", [http_recording({"city": "Oslo"}, {"x": 1})])
     assert simulated(World(cities.path), weather("Osla")) == told
     assert simulated(World(cities.path), weather("Oslp")).body == {"x": 1}
+
+
+def test_a_tool_of_the_same_name_in_another_category_is_another_tool(cities: World) -> None:
+    document = cities.path / "tools" / "Weather" / "weather_now.json"
+    other = cities.path / "tools" / "Seas" / "weather_now.json"
+    other.parent.mkdir()
+    other.write_text(document.read_text().replace('"Weather"', '"Seas"'))
+    calls = [ApiCall("Seas", "Weather Now", "By City", {"city": c}) for c in ("Rome", "Oslo")]
+    recordings = [replace(http_recording({}, {"waves": 2}), call=call) for call in calls]
+    path = cassette_path(cities.path, "Seas", "Weather Now")
+    write_cassette(path, "Seas", "Weather Now", recordings)
+    world = World(cities.path)
+    assert len(list(world.session().responses_of(calls[0]))) == 2
+    unseen = ApiCall("Seas", "Weather Now", "By City", {"city": "Turku"})
+    assert simulated(world, unseen).body == {"waves": 2}
+    assert simulated(world, weather("Turku")).body.keys() == {"city", "temperature", "sky"}
+    simulator = Simulator(world, RecordingsEngine())
+    assert {len(t.recordings) for t in trials(world, simulator, True)} == {1, 2, 4}
 
 
 def test_what_is_recorded_wins_and_nothing_is_simulated_in_replay(cities: World) -> None:

@@ -117,11 +117,7 @@ class CatalogueRoutes:
             names = ", ".join(api.name for api in tool.api_list)
             raise Refused(404, f"{tool.name} has no API {wanted}: it has {names}.")
         offset, limit = _page(request)
-        recordings = (
-            recording
-            for recording in self._world.store.of_api(tool.name, api.name)
-            if standardise(recording.call.category) == standardise(tool.category)
-        )
+        recordings = self._world.store.of_api(tool.name, api.name, tool.category)
         return {
             "category": tool.category,
             "tool": tool.name,

@@ -157,7 +157,7 @@ class Simulator:
         for owner in self._world.catalogue:
             if (owner.category, owner.name) == (category, tool):
                 for api in owner.api_list:
-                    for recording in self._world.store.of_api(tool, api.name):
+                    for recording in self._world.store.of_api(tool, api.name, category):
                         key = self._world.key(recording.call)
                         found.append(example_of(recording, api, key))
         return found
