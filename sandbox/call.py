@@ -9,7 +9,7 @@ from typing import Any
 from sandbox.encoding import text_encoder
 from sandbox.errors import BadInput
 from sandbox.names import identifier, standardise
-from sandbox.secrets import REDACTED, Redactor, is_secret_name
+from sandbox.secrets import REDACTED, Redactor, is_secret
 from sandbox.tool import Api
 
 KEY_RULE = 1
@@ -85,7 +85,7 @@ def canonical_arguments(arguments: dict[str, Any] | str, document: Api | None) -
         return _BY_SHAPE.text(arguments.strip())
     return {
         identifier(name) or name: REDACTED
-        if is_secret_name(name)
+        if is_secret(name, arguments[name])
         else _documented(name, arguments[name], document)
         for name in sorted(arguments)
         if arguments[name] is not None

@@ -27,7 +27,7 @@ def stored_request(
         header_names: headers that carry arguments of the call; they are stored too.
     """
     kept = {*KEPT_REQUEST_HEADERS, *(name.lower() for name in header_names)}
-    body = redactor.body(request.body)
+    body = redactor.body(request.body, sent=True)
     return {
         "method": request.method,
         "uri": redactor.url(url),

@@ -80,7 +80,7 @@ class Interception:
         self.counts["live"] += 1
         if self._world.tape is None:
             return
-        redactor = Redactor([*self._secrets, *secret_values(call.arguments)])
+        redactor = Redactor(self._secrets, secret_values(call.arguments))
         stored = stored_response(decode_response(response), redactor)
         clean = ApiCall(call.category, call.tool, call.api, redactor.value(call.arguments))
         names = self._world.document(call)[1].header_names

@@ -180,7 +180,7 @@ class LiveClient:
         self._wait_for_turn(request.url.host)
         capture = self._capture
         secrets = secret_values(call.arguments)
-        capture.redactor = Redactor([self._policy.key, *secrets]) if secrets else self._redactor
+        capture.redactor = Redactor([self._policy.key], secrets) if secrets else self._redactor
         clean = capture.redactor.value(call.arguments)
         stored = ApiCall(tool.category, tool.name, api.name, clean)
         capture.documented_url = str(request.url)

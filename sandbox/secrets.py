@@ -58,16 +58,20 @@ _MARKS = ("sk-", "msh", "AKIA", "hf_", "eyJ", "earer", "ghp_", "gho_", "ghu_", "
 _SHORTEST = 19
 """Characters of the shortest key of these shapes."""
 
+_SHORTEST_GIVEN = 8
+"""Characters of the shortest value of an argument that is known again in an answer."""
+
+_WHOLE = re.compile(r"-?[0-9]+(\.0+)?")
 _BASIC_AUTH = re.compile(r"^([^/?#]*//)[^/?#]*@")
-_FIELD = re.compile(r"([?&#])([^=&#]+)=[^&#]*")
+_FIELD = re.compile(r"([?&#])([^=&#]+)=([^&#]*)")
 """A field of a URL's query, or of its fragment, where a sign-in puts its token."""
 
 
-def secret_values(arguments: dict[str, Any] | str) -> list[str]:
+def secret_values(arguments: dict[str, Any] | str) -> list[Any]:
     """Give the values of arguments whose names say that they are secret."""
     if isinstance(arguments, str):
         return []
-    return [str(value) for name, value in arguments.items() if is_secret_name(name)]
+    return [value for name, value in arguments.items() if is_secret(name, value)]
 
 
 @lru_cache(maxsize=65_536)
@@ -76,20 +80,36 @@ def is_secret_name(name: str) -> bool:
     return standardise(name) in SECRET_NAMES
 
 
+def is_secret(name: str, value: Any) -> bool:
+    """Tell whether a value is a secret by its name; a whole number is the id of an app, no key."""
+    if value is None or not is_secret_name(name):
+        return False
+    return not (standardise(name) == "appid" and _WHOLE.fullmatch(str(value)))
+
+
 class Redactor:
     """Takes secrets out of what is stored.
 
     Args:
         known: values that are secret whatever they look like, such as the user's own keys.
+        given: values that a call gives under a secret's name. Those that are no text, or a short
+            one, are taken out of what is sent alone: in an answer they may be anything.
     """
 
-    def __init__(self, known: Iterable[str | None] = ()) -> None:
-        secrets = {form for k in known if k and len(k) >= 4 for form in (k, quote(k, safe=""))}
-        self._known = sorted(secrets, key=len, reverse=True)
+    def __init__(self, known: Iterable[str | None] = (), given: Iterable[Any] = ()) -> None:
+        own, theirs = list(known), [v for v in given if not isinstance(v, bool)]
+        long = [v for v in theirs if isinstance(v, str) and len(v) >= _SHORTEST_GIVEN]
+        self._known = _forms([*own, *long])
+        self._sent = _forms([*own, *map(str, theirs)])
 
-    def text(self, text: str) -> str:
-        """Take known secrets, and what has the shape of a key, out of a text."""
-        for secret in self._known:
+    def text(self, text: str, sent: bool = False) -> str:
+        """Take known secrets, and what has the shape of a key, out of a text.
+
+        Args:
+            text: the text.
+            sent: it is a part of what a call sends.
+        """
+        for secret in self._sent if sent else self._known:
             text = text.replace(secret, REDACTED)
         if len(text) >= _SHORTEST:
             for mark in _MARKS:
@@ -105,24 +125,31 @@ class Redactor:
             return [self.value(item) for item in value]
         if isinstance(value, dict):
             return {
-                name: REDACTED if is_secret_name(str(name)) else self.value(item)
+                name: REDACTED if is_secret(str(name), item) else self.value(item)
                 for name, item in value.items()
             }
         return value
 
     def url(self, url: str) -> str:
         """Take basic auth, and secret fields of query and fragment, out of a URL."""
-        return self.text(_FIELD.sub(_field, _BASIC_AUTH.sub(r"\1", url)))
+        return self.text(_FIELD.sub(_field, _BASIC_AUTH.sub(r"\1", url)), sent=True)
 
-    def body(self, body: bytes | str | None) -> bytes | str | None:
+    def body(self, body: bytes | str | None, sent: bool = False) -> bytes | str | None:
         """Take secrets out of an HTTP body; one that is no UTF-8 text is left as it is."""
         if isinstance(body, bytes):
             try:
-                return self.text(body.decode("utf-8")).encode("utf-8")
+                return self.text(body.decode("utf-8"), sent).encode("utf-8")
             except UnicodeDecodeError:
                 return body
-        return self.text(body) if body is not None else None
+        return self.text(body, sent) if body is not None else None
+
+
+def _forms(secrets: Iterable[str | None]) -> list[str]:
+    """Give secrets as they stand in texts and in URLs, the longest first."""
+    forms = {form for s in secrets if s and len(s) >= 4 for form in (s, quote(s, safe=""))}
+    return sorted(forms, key=len, reverse=True)
 
 
 def _field(found: re.Match[str]) -> str:
-    return f"{found[1]}{found[2]}={REDACTED}" if is_secret_name(unquote(found[2])) else found[0]
+    secret = is_secret(unquote(found[2]), unquote(found[3]))
+    return f"{found[1]}{found[2]}={REDACTED}" if secret else found[0]

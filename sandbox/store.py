@@ -19,8 +19,8 @@ from sandbox.journal import Journal
 from sandbox.names import standardise
 from sandbox.recordings import Recordings, storable
 
-SCHEMA = 3
-"""The version of the tables below; an index of another version is rebuilt."""
+SCHEMA = 4
+"""The version of the tables and of the keys in them; an index of another one is rebuilt."""
 
 
 class Store(Recordings):

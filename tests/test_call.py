@@ -23,6 +23,7 @@ def key(arguments: dict[str, Any] | str, tool: str = "Weather Now", api: str = "
         ({"city": 7}, {"city": "7"}),
         ({"city": "Oslo", "days": None}, {"city": "Oslo"}),
         ({"City": "Oslo"}, {"city": "Oslo"}),
+        ({"appid": "0123456789abcdef"}, {"appid": "fedcba9876543210"}),
     ],
 )
 def test_the_same_call_in_two_spellings_has_one_key(one: Any, other: Any) -> None:
@@ -38,6 +39,8 @@ def test_the_same_call_in_two_spellings_has_one_key(one: Any, other: Any) -> Non
         ({"city": "Oslo", "days": "٥"}, {"city": "Oslo", "days": 5}),
         ({"city": "Oslo", "days": ""}, {"city": "Oslo"}),
         ({"city": "1.0"}, {"city": "1"}),
+        ({"appId": 570}, {"appId": 730}),
+        ({"appid": "570"}, {"appid": "0123456789abcdef"}),
         ("{broken", {}),
     ],
 )

@@ -318,6 +318,19 @@ def test_recording_does_not_depend_on_workers_or_order(
     assert shop_cassette(shop).read_text() == one
 
 
+def test_what_no_secret_is_long_enough_for_stays_in_answers(shop: World, server: ApiServer) -> None:
+    said = {"text": "None of them", "year": 2024, "also": "hunter2"}
+    for number, secret in ((1, None), (2, 2024), (3, "hunter2"), (4, "2024")):
+        server.answers[f"/items/{number}"] = (200, said)
+        outcomes, _ = record(shop, server, [item(number, api_key=secret)])
+        assert outcomes[0].response.body == said
+        assert World(shop.path).call(item(number, api_key=secret)).body == said
+    assert "api_key=hunter2" not in shop_cassette(shop).read_text()
+    server.answers["/hunter3/orders"] = (200, {})
+    record(shop, server, [ApiCall("Commerce", "Shop", "Secret path", {"api_key": "hunter3"})])
+    assert "hunter3" not in shop_cassette(shop).read_text()
+
+
 def test_volatile_headers_and_cookies_are_not_stored(shop: World, server: ApiServer) -> None:
     record(shop, server, [item(1)])
     text = shop_cassette(shop).read_text()

@@ -368,7 +368,7 @@ def _turned(message: dict[str, Any], all_of_them: list[dict[str, Any]]) -> list[
         return [{**turned, "name": name}]
     if role != "assistant":
         return [turned]
-    calls = [call.get("function") for call in _tool_calls(message)]
+    calls: list[Any] = [call.get("function") for call in _tool_calls(message)]
     calls += [message["function_call"]] if message.get("function_call") else []
     if not calls:
         return [turned]

@@ -32,7 +32,7 @@ from sandbox.importers.intake import Imported, known_documents, take_in
 from sandbox.importers.sketch import IMPORTED_CATEGORY, distinct_name, sketch_parameters
 from sandbox.names import standardise
 from sandbox.route import Route, Routes, fields
-from sandbox.secrets import REDACTED, SECRET_HEADERS, Redactor, is_secret_name
+from sandbox.secrets import REDACTED, SECRET_HEADERS, Redactor, is_secret, is_secret_name
 from sandbox.tool import Api, Tool
 
 CASSETTE_SUFFIXES = (".json", ".yaml", ".yml")
@@ -165,7 +165,7 @@ class Exchange:
         in_headers = {name: ", ".join(values) for name, values in asked.items()}
         given = Redactor().value({**self.arguments(url_arguments), **in_headers})
         arguments = {name: _documented(name, value, route.api) for name, value in given.items()}
-        in_path = Redactor(url_arguments[n] for n in route.names if is_secret_name(n))
+        in_path = Redactor(url_arguments[n] for n in route.names if is_secret(n, url_arguments[n]))
         headers = {n.lower(): values for n, values in asked.items() if given[n] != REDACTED}
         request = {
             **self.request,
@@ -316,7 +316,7 @@ def _secrets(interaction: _Interaction) -> Iterator[str]:
         for value in given
         for part in (value, value.rpartition(" ")[2], *_cookie_values(name, value))
     ]
-    values += [v for n, v in parse_qsl(urlsplit(request.uri).query) if is_secret_name(n)]
+    values += [v for n, v in parse_qsl(urlsplit(request.uri).query) if is_secret(n, v)]
     yield from (value for value in values if len(value) >= SHORTEST_SECRET)
 
 

@@ -137,7 +137,7 @@ class Simulator:
         self, tool: Tool, api: Api, call: ApiCall, history: Sequence[Exchange]
     ) -> Simulated:
         key, before = self._world.key(call), history_hash(history)
-        clean = Redactor(secret_values(call.arguments)).value(call.arguments)
+        clean = Redactor(given=secret_values(call.arguments)).value(call.arguments)
         own = ApiCall(tool.category, tool.name, api.name, clean)
         with self._lock:
             lock = self._locks[_identity(key, before)]
