@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,9 +19,12 @@ from sandbox.disk import (
     write_lines_whole,
     write_whole,
 )
-from sandbox.errors import BadInput
+from sandbox.errors import BadInput, CorruptTape
 from sandbox.names import folder_name
 from sandbox.recorded_completion import RecordedCompletion
+
+MODELS = "models.json"
+"""The file that says which files the names of local models stand for."""
 
 
 class CompletionTape:
@@ -92,8 +96,8 @@ class CompletionTape:
             BadInput: the tape has answers of other files under that name.
         """
         with self._lock, locked(self._folder):
-            path = self._folder / "models.json"
-            known = json.loads(path.read_bytes()) if path.exists() else {}
+            path = self._folder / MODELS
+            known = _read_models(path)
             if known.get(model, hashes) != hashes:
                 raise BadInput(
                     f"{self._folder} has answers of another file called {model} (its SHA-256 "
@@ -101,8 +105,17 @@ class CompletionTape:
                     f"or delete those answers and their line in {path}."
                 )
             if model not in known:
-                ordered = dict(sorted({**known, model: hashes}.items()))
-                write_whole(path, json.dumps(ordered, ensure_ascii=False, indent=1) + "\n")
+                _write_models(path, {**known, model: hashes})
+
+    def take_over(self, fresh: Path) -> None:
+        """Put the answers of another tape in the place of those of the same models here."""
+        with self._lock, locked(self._folder):
+            for file in sorted(fresh.glob("*.json*")):
+                if file.name == MODELS:
+                    path = self._folder / MODELS
+                    _write_models(path, {**_read_models(path), **_read_models(file)})
+                else:
+                    os.replace(file, self._folder / file.name)
 
     def tidy(self) -> None:
         """Sort the files that were appended to, by any process, also by one that was killed."""
@@ -113,6 +126,25 @@ class CompletionTape:
 
     def _path(self, model: str) -> Path:
         return self._folder / f"{folder_name(model)}.jsonl"
+
+
+def _read_models(path: Path) -> dict[str, list[str]]:
+    try:
+        known = json.loads(path.read_bytes()) if path.exists() else {}
+        if isinstance(known, dict) and all(isinstance(hashes, list) for hashes in known.values()):
+            models: dict[str, list[str]] = known
+            return models
+        problem = "no object of lists"
+    except (ValueError, RecursionError) as error:
+        problem = str(error)
+    raise CorruptTape(
+        f"{path}: cannot be read ({problem}). Nothing was changed. Restore it from version control."
+    )
+
+
+def _write_models(path: Path, models: dict[str, list[str]]) -> None:
+    text = json.dumps(dict(sorted(models.items())), ensure_ascii=False, indent=1)
+    write_whole(path, text + "\n")
 
 
 def write_completions(path: Path, records: Iterable[RecordedCompletion]) -> None:

@@ -1,5 +1,6 @@
 """The tape of model calls and its index on disk: look-up, several writers, damage, memory."""
 
+import json
 import tracemalloc
 from pathlib import Path
 
@@ -119,3 +120,16 @@ def test_memory_does_not_grow_with_the_tape(tmp_path: Path) -> None:
         held[size] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert held[4000] < held[100] + 50_000
+
+
+def test_taking_a_tape_over_keeps_what_is_known_of_other_models(tmp_path: Path) -> None:
+    tape, fresh = CompletionTape(tmp_path / "tape"), CompletionTape(tmp_path / "fresh")
+    tape.claim("one", ["a1"])
+    tape.claim("other", ["b1"])
+    fresh.claim("one", ["a2"])
+    tape.take_over(tmp_path / "fresh")
+    models = tmp_path / "tape" / "models.json"
+    assert json.loads(models.read_text()) == {"one": ["a2"], "other": ["b1"]}
+    models.write_text("<<<<<<< HEAD\n{}\n")
+    with pytest.raises(CorruptTape, match=r"models.json: cannot be read"):
+        tape.claim("third", ["c1"])

@@ -359,3 +359,9 @@ def test_the_demo_deletes_no_run_of_the_users_own(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="made otherwise"):
         run_demo(tmp_path, 1, lambda method, total: None)
     assert (own / "run.json").read_text() == '{"world": "mine"}'
+    (own / "run.json").write_text('{"world": "demo", "model": "gemma-3-270m-it"}')
+    (own / "completions").mkdir()
+    (own / "completions" / "judge.jsonl").write_text("paid for")
+    with pytest.raises(BadInput, match=r"keeps the answers of judges.*--out"):
+        run_demo(tmp_path, 1, lambda method, total: None)
+    assert (own / "completions" / "judge.jsonl").read_text() == "paid for"

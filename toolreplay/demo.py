@@ -7,10 +7,12 @@ from importlib.resources import files
 from pathlib import Path
 
 from eval.evaluation import Evaluation, evaluate
+from sandbox.errors import BadInput
 from sandbox.world import World
 from solver.method import Method
 from solver.run import Settings
 from solver.search import Drawing, Limits
+from toolreplay.judging import TAPE
 from toolreplay.modes import Mode
 from toolreplay.solving import read_queries, solve
 
@@ -42,7 +44,16 @@ def run_demo(out: Path, workers: int, advance: Callable[[str, int], None]) -> li
 
     Returns:
         The judged runs.
+
+    Raises:
+        BadInput: an earlier run there keeps what models said in judging it.
     """
+    for run in (out / name for name in DEMO_METHODS):
+        if _is_demo_run(run) and (run / TAPE).exists():
+            raise BadInput(
+                f"{run} is to be replaced, and keeps the answers of judges in {run / TAPE}: take "
+                f"another --out, or move it elsewhere."
+            )
     world = World(demo_world())
     queries = world.path / "instructions"
     total = len(read_queries([queries]))

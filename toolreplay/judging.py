@@ -1,6 +1,5 @@
 """Judging with models: their tape beside the run, and the network shut but for their server."""
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -69,8 +68,8 @@ def opened_judges(
             yield [judge for judge, _ in opened]
         finally:
             tape.tidy()
-        for file in sorted(fresh.glob("*.json*")) if fresh else []:
-            os.replace(file, folder / TAPE / file.name)
+        if fresh:
+            CompletionTape(folder / TAPE).take_over(fresh)
 
 
 @contextmanager
