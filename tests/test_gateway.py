@@ -314,6 +314,17 @@ def test_other_sites_pages_are_kept_out(small: Gateway) -> None:
     assert small.post(body({"city": "Oslo"}), headers=own).status_code == 200
 
 
+def test_every_address_of_this_machine_is_kept_from_other_sites(world: World) -> None:
+    with gateway(world.path, "--bind", "127.0.0.2") as running:
+        assert "127.0.0.2" in running.url
+        assert running.get("/catalogue").status_code == 200
+        port = httpx.URL(running.url).port
+        rebound = {"host": f"evil.example:{port}"}
+        assert running.get("/catalogue", headers=rebound).status_code == 421
+        near = {"host": f"localhost:{port}"}
+        assert running.get("/catalogue", headers=near).status_code == 200
+
+
 def test_another_address_needs_a_token(world: World) -> None:
     done = subprocess.run(
         [*COMMAND, str(world.path), "--bind", "0.0.0.0", "--port", "0"],

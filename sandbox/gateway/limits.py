@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import ipaddress
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -57,7 +58,7 @@ class Guard:
     """
 
     def __init__(self, host: str, token: str | None, limits: Limits) -> None:
-        self._loopback = host in LOOPBACK
+        self._names = LOOPBACK | {host.lower()} if is_loopback(host) else None
         self._token = token.encode() if token else None
         self._limits = limits
 
@@ -69,7 +70,7 @@ class Guard:
         """
         headers: dict[bytes, bytes] = dict(scope["headers"])
         host = headers.get(b"host", b"").decode("latin-1")
-        if self._loopback and _name(host) not in LOOPBACK:
+        if self._names is not None and _name(host) not in self._names:
             raise Refused(421, "This gateway answers under the names of this machine alone.")
         origin = headers.get(b"origin")
         if origin is not None and origin.decode("latin-1").partition("://")[2] != host:
@@ -142,6 +143,14 @@ class Incoming:
                 return b"".join(parts)
             message = await self()
         return None
+
+
+def is_loopback(host: str) -> bool:
+    """Tell an address that only this machine can reach."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _name(authority: str) -> str:

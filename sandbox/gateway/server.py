@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import ipaddress
 import signal
 import socket
 from asyncio import TimerHandle, Transport
@@ -14,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sandbox.errors import BadInput
 from sandbox.gateway.app import Gateway
-from sandbox.gateway.limits import Limits
+from sandbox.gateway.limits import Limits, is_loopback
 
 BACKLOG = 2048
 """Connections that wait to be accepted."""
@@ -43,7 +42,7 @@ def bind(host: str, port: int, token: str | None) -> socket.socket:
     Raises:
         BadInput: the address needs a token, or cannot be bound.
     """
-    if not token and not _is_loopback(host):
+    if not token and not is_loopback(host):
         raise BadInput(
             f"{host} can be reached from other machines, so callers must show a token: set "
             f"TOOLREPLAY_TOKEN, or bind to 127.0.0.1."
@@ -115,13 +114,6 @@ def _listen(listener: socket.socket) -> None:
 
 def _taken(where: str, error: Exception) -> BadInput:
     return BadInput(f"{where}: cannot be listened at ({error}). Take another --port.")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 @contextmanager
