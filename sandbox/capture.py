@@ -1,6 +1,6 @@
 """What of an HTTP exchange is stored: no secrets, nothing of the moment, text where it is text."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sandbox.secrets import REDACTED, SECRET_HEADERS, Redactor, is_secret_name
@@ -59,6 +59,20 @@ def stored_response(response: dict[str, Any], redactor: Redactor) -> dict[str, A
         },
         "body": {"string": as_text(redactor.body(response["body"]["string"]))},
     }
+
+
+def header_secrets(headers: Iterable[tuple[str, Iterable[str]]]) -> Iterator[str]:
+    """Give the secrets in headers by their names: each value, its last word, a cookie's values."""
+    for name, values in headers:
+        for value in values if _is_secret(name) else ():
+            yield from (value, value.rpartition(" ")[2], *_cookie_values(name.lower(), value))
+
+
+def _cookie_values(name: str, value: str) -> list[str]:
+    if "cookie" not in name:
+        return []
+    pairs = value.split(";")[: 1 if name == "set-cookie" else None]
+    return [pair.partition("=")[2].strip() for pair in pairs]
 
 
 def as_text(body: bytes | str | None) -> bytes | str:

@@ -7,6 +7,7 @@ fields or the spelling of a number does not matter, and without a search through
 
 import copy
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,12 +19,13 @@ from vcr.record_mode import RecordMode
 from vcr.serializers.compat import convert_to_bytes
 
 from sandbox.call import ApiCall
-from sandbox.capture import TRANSIENT_STATUSES, stored_request, stored_response
+from sandbox.capture import TRANSIENT_STATUSES, header_secrets, stored_request, stored_response
 from sandbox.cassette import Recording
 from sandbox.errors import UnrecordedCall
 from sandbox.network import network_shut
+from sandbox.policy import KEY_VARIABLE
 from sandbox.route import Routes, fields
-from sandbox.secrets import Redactor, secret_values
+from sandbox.secrets import SHORTEST_GIVEN, Redactor, secret_values
 
 if TYPE_CHECKING:
     from sandbox.world import World
@@ -40,7 +42,7 @@ class Interception:
         self._world = world
         self._session = world.session(instruction)
         self._routes = Routes(world.catalogue.apis())
-        self._secrets = secrets
+        self._secrets = [*secrets, os.environ.get(KEY_VARIABLE)]
         self.counts: Counter[str] = Counter()
 
     def call_of(self, request: Any) -> ApiCall | None:
@@ -80,7 +82,10 @@ class Interception:
         self.counts["live"] += 1
         if self._world.tape is None:
             return
-        redactor = Redactor(self._secrets, secret_values(call.arguments))
+        headers = ((name, [_text(value)]) for name, value in request.headers.items())
+        long = [value for value in header_secrets(headers) if len(value) >= SHORTEST_GIVEN]
+        given = [*secret_values(call.arguments), *long]
+        redactor = Redactor(self._secrets, given)
         stored = stored_response(decode_response(response), redactor)
         clean = ApiCall(call.category, call.tool, call.api, redactor.value(call.arguments))
         names = self._world.document(call)[1].header_names
@@ -149,9 +154,11 @@ def intercepting(
 def _header_arguments(request: Any, names: list[str]) -> dict[str, Any]:
     given = {str(name).lower(): value for name, value in request.headers.items()}
     values = {name: given[name.lower()] for name in names if name.lower() in given}
-    return {
-        n: v.decode("utf-8", "replace") if isinstance(v, bytes) else v for n, v in values.items()
-    }
+    return {name: _text(value) for name, value in values.items()}
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _body_arguments(request: Any, kind: str | None) -> dict[str, Any]:

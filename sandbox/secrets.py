@@ -58,7 +58,7 @@ _MARKS = ("sk-", "msh", "AKIA", "hf_", "eyJ", "earer", "ghp_", "gho_", "ghu_", "
 _SHORTEST = 19
 """Characters of the shortest key of these shapes."""
 
-_SHORTEST_GIVEN = 8
+SHORTEST_GIVEN = 8
 """Characters of the shortest value of an argument that is known again in an answer."""
 
 _WHOLE = re.compile(r"-?[0-9]+(\.0+)?")
@@ -98,7 +98,7 @@ class Redactor:
 
     def __init__(self, known: Iterable[str | None] = (), given: Iterable[Any] = ()) -> None:
         own, theirs = list(known), [v for v in given if not isinstance(v, bool)]
-        long = [v for v in theirs if isinstance(v, str) and len(v) >= _SHORTEST_GIVEN]
+        long = [v for v in theirs if isinstance(v, str) and len(v) >= SHORTEST_GIVEN]
         self._known = _forms([*own, *long])
         self._sent = _forms([*own, *map(str, theirs)])
 

@@ -12,6 +12,7 @@ import httpx
 import pytest
 import requests
 
+from sandbox.call import ApiCall
 from sandbox.errors import NetworkRefused, UnrecordedCall
 from sandbox.live import LiveClient
 from sandbox.policy import LivePolicy
@@ -123,6 +124,24 @@ def test_while_recording_new_calls_go_out_once(
     with World(tmp_path).intercept():
         assert fetch(url) == {"ok": "/things/5"}
     assert len(server.requests) == 2
+
+
+def test_keys_in_headers_and_the_environments_are_taken_out_of_echoes(
+    tmp_path: Path, server: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = {"tool_name": "Local", "api_list": [{"name": "Thing", "url": f"{server.url}/thing"}]}
+    (tmp_path / "tools" / "Test").mkdir(parents=True)
+    (tmp_path / "tools" / "Test" / "local.json").write_text(json.dumps(tool))
+    world = create_world(tmp_path, "local", "test")
+    keys = ("a-key-in-a-header", "a-token-in-another", "the-environments-key")
+    server.answers["/thing"] = (200, {"echo": keys})
+    monkeypatch.setenv("RAPIDAPI_KEY", keys[2])
+    sent = {"x-api-key": keys[0], "Authorization": f"Token {keys[1]}"}
+    with world.recording(LiveClient(LivePolicy())), world.intercept():
+        assert httpx.get(f"{server.url}/thing", headers=sent).json() == {"echo": list(keys)}
+    assert World(tmp_path).call(ApiCall("Test", "Local", "Thing", {})).body == {
+        "echo": ["REDACTED"] * 3
+    }
 
 
 def plugin_test(world: World, body: str) -> str:

@@ -283,3 +283,19 @@ def test_imported_completions_answer_their_own_search_alone(
     settings = Settings(Method.parse("react", Limits()))
     with pytest.raises(BadInput, match="add --as-recorded"):
         list(solve(queries, World(imported[0]), tmp_path, settings=settings))
+
+
+def test_keys_in_a_trees_calls_are_taken_out_of_its_recordings(tmp_path: Path) -> None:
+    key = "a-key-of-no-known-shape"
+    last = node(
+        "Action Input",
+        json.dumps({"api_key": key}),
+        observation=json.dumps({"error": "", "response": f"no such key: {key}"}),
+        observation_code=0,
+        expand_num=1,
+    )
+    root = node("Action Input", "", children=[node("Action", "f_for_t", children=[last])])
+    import_toolbench(published(tmp_path, root, asked=1), tmp_path / "world")
+    recorded = [path for path in (tmp_path / "world" / "recorded").rglob("*") if path.is_file()]
+    assert recorded
+    assert all(key not in path.read_text() for path in recorded)

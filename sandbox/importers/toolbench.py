@@ -28,6 +28,7 @@ from sandbox.instruction import Instruction
 from sandbox.names import folder_name, standardise
 from sandbox.recorded_completion import RecordedCompletion
 from sandbox.response import StatusCode
+from sandbox.secrets import Redactor, secret_values
 from sandbox.tool import Tool
 from sandbox.world import World
 
@@ -246,14 +247,17 @@ class Tree:
             if entry
             else ApiCall("", "", name, node["description"])
         )
+        redactor = Redactor(given=secret_values(call.arguments))
+        body = json.dumps({"function": name, "arguments": node["description"]})
+        call = ApiCall(call.category, call.tool, call.api, redactor.value(call.arguments))
         request = {
-            "body": json.dumps({"function": name, "arguments": node["description"]}),
+            "body": redactor.text(body, sent=True),
             "headers": {"content-type": ["application/json"]},
             "method": "POST",
             "uri": UNKNOWN_URL,
         }
         response = {
-            "body": {"string": node.get("observation", "")},
+            "body": {"string": redactor.value(node.get("observation", ""))},
             "headers": {"content-type": ["application/json"]},
             "status": {"code": 200, "message": "OK"},
         }

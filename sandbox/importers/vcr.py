@@ -23,7 +23,7 @@ from vcr.filters import decode_response
 from vcr.serializers import jsonserializer, yamlserializer
 
 from sandbox.call import ApiCall, canonical_arguments
-from sandbox.capture import KEPT_REQUEST_HEADERS, KEPT_RESPONSE_HEADERS
+from sandbox.capture import KEPT_REQUEST_HEADERS, KEPT_RESPONSE_HEADERS, header_secrets
 from sandbox.cassette import Recording
 from sandbox.catalogue import Catalogue
 from sandbox.depth import check_depth
@@ -32,7 +32,7 @@ from sandbox.importers.intake import Imported, known_documents, take_in
 from sandbox.importers.sketch import IMPORTED_CATEGORY, distinct_name, sketch_parameters
 from sandbox.names import standardise
 from sandbox.route import Route, Routes, fields
-from sandbox.secrets import REDACTED, SECRET_HEADERS, Redactor, is_secret, is_secret_name
+from sandbox.secrets import REDACTED, SECRET_HEADERS, Redactor, is_secret
 from sandbox.tool import Api, Tool
 
 CASSETTE_SUFFIXES = (".json", ".yaml", ".yml")
@@ -309,22 +309,9 @@ def _validated(path: Path, number: int, interaction: Any) -> _Interaction:
 def _secrets(interaction: _Interaction) -> Iterator[str]:
     """Give the secrets that a cassette shows in headers and URLs, long enough to be told apart."""
     request, response = interaction.request, interaction.response
-    values = [
-        part
-        for name, given in [*request.headers.items(), *response.headers.items()]
-        if name in SECRET_HEADERS or is_secret_name(name)
-        for value in given
-        for part in (value, value.rpartition(" ")[2], *_cookie_values(name, value))
-    ]
+    values = list(header_secrets([*request.headers.items(), *response.headers.items()]))
     values += [v for n, v in parse_qsl(urlsplit(request.uri).query) if is_secret(n, v)]
     yield from (value for value in values if len(value) >= SHORTEST_SECRET)
-
-
-def _cookie_values(name: str, value: str) -> list[str]:
-    if "cookie" not in name:
-        return []
-    pairs = value.split(";")[: 1 if name == "set-cookie" else None]
-    return [pair.partition("=")[2].strip() for pair in pairs]
 
 
 def _response(response: _Response, redactor: Redactor) -> Json | None:
