@@ -1,11 +1,11 @@
 """Drift: what changed between a recorded answer and the one that came now."""
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.cassette import Recording
+from sandbox.encoding import read_body
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class _Field:
 def _body(recording: Recording) -> Any:
     text = recording.response["body"].get("string", "")
     try:
-        return json.loads(text)
+        return read_body(text)
     except ValueError:
         return text
 

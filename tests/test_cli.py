@@ -49,6 +49,8 @@ def test_every_command_has_help_with_an_example(command: list[str]) -> None:
     shown = toolreplay(*command, "--help")
     assert shown.returncode == 0
     assert "Examples:" in shown.stdout
+    assert "\\b" not in shown.stdout
+    assert "\\\\" not in shown.stdout
     assert f"toolreplay {' '.join(command)}".strip() in shown.stdout
 
 

@@ -289,6 +289,7 @@ def test_old_shapes_of_cassettes(tmp_path: Path) -> None:
         ("interactions: [", CorruptTape, "neither YAML nor JSON"),
         ("[{request: {}, response: {}}]", BadInput, "vcr.migration"),
         ("version: 1", BadInput, "no list of interactions"),
+        ("[1]", BadInput, "no list of interactions"),
         ("interactions:\n- request: {}", CorruptTape, "interaction 1: request.method"),
         (
             "interactions:\n- {request: {method: GET, uri: 'file:///x'}, response: {}}",
@@ -589,6 +590,8 @@ def test_a_schema_that_grows_without_end_is_bounded(tmp_path: Path) -> None:
         ({"swagger": "2.0"}, "Swagger 2.0"),
         ({"openapi": "4.0"}, "no OpenAPI 3"),
         ({"paths": {}}, "no operation"),
+        ({"paths": {"x-note": "text"}}, "no operation"),
+        ({"servers": [{"url": "https://[x"}]}, "is no URL"),
         ({"paths": {"/a": {"$ref": "other.yaml#/a"}}}, "leads out of the file"),
         ({"paths": {"/a": {"$ref": "#/nowhere"}}}, "leads nowhere"),
         ({"paths": {"/a": {"$ref": "#/paths/~1a"}}}, "back to itself"),
@@ -761,6 +764,17 @@ def test_tool_directories_become_documents(tmp_path: Path) -> None:
     before = files(world)
     assert import_toolbench(source, world).already_there == 1
     assert files(world) == before
+
+
+def test_shapes_are_counted_where_they_are_added(tmp_path: Path) -> None:
+    source, world = tool_directory(tmp_path / "data"), tmp_path / "world"
+    import_toolbench(source, world)
+    shapes = source / "schemas" / "Business" / "abuse_ip_check.json"
+    shapes.parent.mkdir(parents=True)
+    entry = {"name": TOOL["api_list"][0]["name"], "schema": {"a": "str"}}
+    shapes.write_text(json.dumps({"api_list": [entry]}))
+    assert import_toolbench(source, world).shapes == 0
+    assert import_toolbench(source, tmp_path / "new").shapes == 1
 
 
 def test_real_response_shapes_meet_their_documents(tmp_path: Path, toolbench: Path) -> None:

@@ -13,6 +13,7 @@ from sandbox.call import ApiCall
 from sandbox.cassette import Recording, cassette_path, write_cassette
 from sandbox.chat import Completion, CompletionRequest
 from sandbox.completions import CompletionTape
+from sandbox.drift import drift_between
 from sandbox.errors import CorruptTape, UnrecordedCall
 from sandbox.recorded_model import RecordingModel
 from sandbox.response import StatusCode
@@ -328,6 +329,27 @@ def test_without_recordings_the_document_tells_the_shape(tmp_path: Path) -> None
     assert simulated(World(world.path), weather("Oslo")).body == {"days": [{"high": 0}], "name": ""}
     alerts = ApiCall("Weather", "Weather Now", "Alerts", {})
     assert simulated(World(world.path), alerts).body == {}
+    told = {"properties": {"meta": True, "never": False, "n": {"type": "integer"}}}
+    document["api_list"][1]["response_schema"] = told
+    path.write_text(json.dumps(document))
+    model = Scripted('{"meta": {"any": "thing"}, "n": 5}')
+    there = World(world.path)
+    there.simulation.drop(lambda _: True)
+    with there.simulating(Simulator(there, ModelEngine(model))):
+        assert there.call(alerts).body == {"meta": {"any": "thing"}, "n": 5}
+    there.simulation.drop(lambda _: True)
+    assert simulated(World(world.path), alerts).body == {"meta": "", "n": 0}
+
+
+@pytest.mark.parametrize("depth", [99, 300, 900, 100_000])
+def test_answers_nested_without_end_are_read(tmp_path: Path, depth: int) -> None:
+    deep = '{"a":' * depth + "1" + "}" * depth
+    neighbours = [http_recording({"city": c}, deep) for c in ("Oslo", "Rome")]
+    told = simulated(make_world(tmp_path / "w", neighbours), weather("Turku"))
+    assert told.status_code == 0
+    assert not drift_between(*neighbours).changed
+    changed = drift_between(neighbours[0], http_recording({"city": "Rome"}, deep[:-1]))
+    assert changed.breaking or changed.values
 
 
 def test_http_clients_are_answered_and_counted(cities: World) -> None:

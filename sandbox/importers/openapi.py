@@ -157,6 +157,8 @@ class Description:
 
     def _operations(self) -> Iterator[tuple[str, str, Json, Json]]:
         for path, given in _mapping(self._document.get("paths")).items():
+            if str(path).startswith("x-"):
+                continue
             item = self._followed(given, f"paths.{path}")
             for method in _METHODS:
                 if isinstance(item.get(method), dict):
@@ -268,7 +270,10 @@ class Description:
         url = str(server.get("url") or "/")
         for name, variable in _mapping(server.get("variables")).items():
             url = url.replace(f"{{{name}}}", str(_mapping(variable).get("default", "")))
-        return urljoin(UNKNOWN_URL, url)
+        try:
+            return urljoin(UNKNOWN_URL, url)
+        except ValueError as error:
+            raise BadInput(f"{self._path}: servers: {url} is no URL ({error}).") from error
 
     def _followed(self, given: Any, place: str) -> Json:
         """Follow a reference to the part that it means.

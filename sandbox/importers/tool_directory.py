@@ -55,11 +55,12 @@ class ToolDirectory:
             return True
         return False
 
-    def add_shapes(self, catalogue: Catalogue, imported: Imported) -> None:
+    def add_shapes(self, catalogue: Catalogue, known: Catalogue, imported: Imported) -> None:
         """Add the shapes to the documents that lack them; list those without a document.
 
         Args:
             catalogue: the documents; they are changed.
+            known: documents that stay as they are, where both have an API.
             imported: counts the shapes, and is told what was left out.
         """
         by_name: dict[tuple[str, str], list[Api]] = {}
@@ -67,6 +68,7 @@ class ToolDirectory:
             place = (standardise(tool.name), standardise(api.name))
             by_name.setdefault(place, []).append(api)
         categories = {id(api): standardise(tool.category) for tool, api in catalogue.apis()}
+        names = {id(api): (tool.name, api.name) for tool, api in catalogue.apis()}
         for path, content in self.shapes.items():
             entries = content["api_list"]
             if not entries:
@@ -78,7 +80,8 @@ class ToolDirectory:
                 apis = by_name.get((standardise(path.stem), standardise(str(entry["name"]))), [])
                 own = [api for api in apis if categories[id(api)] == category]
                 if own:
-                    imported.shapes += _add_shape(own, entry)
+                    new = [api for api in own if not known.find(*names[id(api)], category)]
+                    imported.shapes += _add_shape(new, entry)
                 else:
                     missing.append(str(entry["name"]))
             if missing:

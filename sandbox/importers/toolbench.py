@@ -92,11 +92,11 @@ def import_toolbench(source: Path, into: Path, shards: bool = False) -> Imported
             f"folder that holds ToolBench's answers (<set>/<id>_<model>_<method>.json), its query "
             f"files, or its tools (<category>/<tool>.json).{_reasons(imported)}"
         )
-    known_documents(into)
+    known = known_documents(into)
     instructions = _instructions(_distinct(trees), queries)
     _check_untouched(into, instructions)
     documents = Catalogue([*directory.tools, *_query_tools(queries)])
-    directory.add_shapes(documents, imported)
+    directory.add_shapes(documents, known, imported)
     tools = [*Catalogue.from_api_list(e for t in trees for e in t.api_list()), *documents]
     notes = {"placeholders": {"category": UNKNOWN_CATEGORY, "url": UNKNOWN_URL}}
     world = take_in(into, "ToolBench", tools, [], imported, notes, shards)

@@ -231,7 +231,8 @@ def _read(path: Path, imported: Imported, alone: bool) -> list[Any] | None:
         imported.skipped[str(path)] = "no cassette: it has no interactions"
         return None
     cassette = _parse(path, content)
-    if isinstance(cassette, list) and cassette and "request" in (cassette[0] or {}):
+    first = cassette[0] if isinstance(cassette, list) and cassette else None
+    if isinstance(first, dict) and "request" in first:
         raise BadInput(
             f"{path}: a cassette of a version before vcrpy 1.0. Convert it with "
             f"python -m vcr.migration {path}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from sandbox.call import ApiCall, canonical_arguments
 from sandbox.cassette import Recording
+from sandbox.encoding import read_body
 from sandbox.response import ApiResponse, Provenance, StatusCode, status_of_http
 from sandbox.tool import Api
 
@@ -118,14 +119,14 @@ def answer_of(recording: Recording) -> Answer:
     if recording.status_code is not None:
         return _observed(status, text, recording.status_code)
     try:
-        return Answer(status, json.loads(text))
+        return Answer(status, read_body(text))
     except ValueError:
         return Answer(status, text)
 
 
 def _observed(status: int, text: str, code: int) -> Answer:
     try:
-        told = json.loads(text)
+        told = read_body(text)
         error, response = str(told["error"]), told["response"]
     except (ValueError, KeyError, TypeError):
         return Answer(status, text, "", code, whole=False)
@@ -136,7 +137,7 @@ def _observed(status: int, text: str, code: int) -> Answer:
 
 def read_literal(text: str) -> Any:
     """Read a text that holds a JSON value or a Python literal; any other stays a text."""
-    for read in (json.loads, ast.literal_eval):
+    for read in (read_body, ast.literal_eval):
         try:
             value = read(text)
         except _UNREADABLE:

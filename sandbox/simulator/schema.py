@@ -169,12 +169,14 @@ def _fix(schema: Schema, path: tuple[str, ...], value: Any) -> Schema:
     return {**schema, "properties": {**fields, path[0]: _fix(fields[path[0]], path[1:], value)}}
 
 
-def all_required(schema: Schema) -> Schema:
+def all_required(schema: Any) -> Any:
     """Require every field of a schema that requires none, so that a model leaves none out."""
+    if not isinstance(schema, dict):
+        return schema
     full = dict(schema)
     if "properties" in schema:
         full["properties"] = {n: all_required(s) for n, s in schema["properties"].items()}
-        full.setdefault("required", list(schema["properties"]))
+        full.setdefault("required", [n for n, s in schema["properties"].items() if s is not False])
     if isinstance(schema.get("items"), dict):
         full["items"] = all_required(schema["items"])
     return full
@@ -190,8 +192,10 @@ def _is_map(schema: Schema) -> bool:
     )
 
 
-def least_instance(schema: Schema) -> Any:
+def least_instance(schema: Schema | bool) -> Any:
     """Build the plainest value that a schema describes: every field, one item, nothing in them."""
+    if isinstance(schema, bool):
+        return ""
     if "const" in schema:
         return schema["const"]
     if schema.get("enum"):
@@ -203,7 +207,8 @@ def least_instance(schema: Schema) -> Any:
     if isinstance(kind, list):
         kind = next((k for k in kind if k != "null"), "null")
     if kind == "object":
-        return {name: least_instance(s) for name, s in schema.get("properties", {}).items()}
+        fields = schema.get("properties", {}).items()
+        return {name: least_instance(s) for name, s in fields if s is not False}
     if kind == "array":
         return [least_instance(schema["items"])] if schema.get("items") else []
     plain: dict[str, Any] = {"string": "", "number": 0, "integer": 0, "boolean": False}

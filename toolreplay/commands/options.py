@@ -50,7 +50,10 @@ State = Annotated[
 ]
 Judges = Annotated[
     list[str] | None,
-    typer.Option("--judge", help="rule, recorded[:NAME] or openai:NAME; repeat to compare judges."),
+    typer.Option(
+        "--judge",
+        help="rule, recorded[:NAME], openai:NAME or llama:FILE; repeat to compare judges.",
+    ),
 ]
 Votes = Annotated[int, typer.Option(min=1, help="How often a judge is asked each question.")]
 VerdictMode = Annotated[

@@ -29,10 +29,10 @@ def retrieve(
     The world's index is made at the first request, and brought up to date when its documents have
     changed.
 
-    \\b
+    \b
     Examples:
       toolreplay retrieve cassettes/demo "When is the next full moon?"
-      toolreplay retrieve worlds/mine "Track my parcel and convert its price to euros" -k 10 \\\\
+      toolreplay retrieve worlds/mine "Track my parcel and convert its price to euros" -k 10 \\
           --retriever retrievers/mine --json
     """
     from sandbox.world import World
