@@ -33,7 +33,7 @@ def drafts(demo: World) -> list[Draft]:
     """Drafts of all kinds over all tools, those of the tests included."""
     writer = PhrasingWriter(demo)
     drawn = {kind: islice(samples(demo.catalogue, kind, 7, 5), 100) for kind in ("I1", "I2", "I3")}
-    written = [d for kind in drawn.values() for sample in kind for d in writer.write(sample)]
+    written = [d for kind in drawn.values() for sample in kind for d in writer.write(sample).drafts]
     held_out = [
         Draft(f"Something else, number {number}", [], sample, "test")
         for kind in ("I1", "I2")
