@@ -54,7 +54,7 @@ def main() -> None:
 def _solving(world: Path, folder: Path, workers: int) -> dict[str, float]:
     """Solve the demo here and on Ray; the second run's worlds have their indexes already."""
     figures: dict[str, float] = {}
-    settings = Settings(Method.parse("dfsdt", Limits(model_calls=5)), Drawing(max_tokens=64))
+    settings = Settings(Method.parse("dfsdt", Limits(model_calls=16)), Drawing(max_tokens=160))
     list(solve(world / "instructions", World(world), folder / "warm", settings=settings, first=1))
     for name, executor, count in (("one thread", "local", 1), ("Ray", "ray", workers)):
         out = folder / executor

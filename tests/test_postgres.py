@@ -60,7 +60,7 @@ def test_a_run_over_the_database_equals_the_one_over_the_directory(
     shutil.copytree(DEMO, local, ignore=shutil.ignore_patterns("*.db*"))
     loaded = RUNNER.invoke(app, ["world", "load", str(local), "--store", database])
     assert "recordings loaded" in loaded.output
-    options = ["--method", "dfsdt", "--max-calls", "5", "--max-tokens", "64", "--workers", "2"]
+    options = ["--method", "dfsdt", "--max-calls", "16", "--max-tokens", "160", "--workers", "2"]
     for world, more in ((local, []), (elsewhere, ["--store", database])):
         out = str(tmp_path / f"run-{world.name}")
         arguments = ["solve", str(QUERIES), "--world", str(world), "--out", out, *options, *more]

@@ -16,10 +16,10 @@ from toolreplay.judging import TAPE
 from toolreplay.modes import Mode
 from toolreplay.solving import read_queries, solve
 
-DEMO_LIMITS = Limits(depth=12, width=2, model_calls=5)
+DEMO_LIMITS = Limits(depth=12, width=2, model_calls=16)
 """The bounds that the demo's completions were recorded with."""
 
-DEMO_DRAWING = Drawing(max_tokens=64)
+DEMO_DRAWING = Drawing(max_tokens=160)
 """How they were drawn."""
 
 DEMO_MODE: Mode = "simulate"

@@ -7,6 +7,7 @@ import importlib.util
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,9 @@ DEFAULT = Offer(
 OFFERS = {DEFAULT.name: DEFAULT}
 """What can be pulled."""
 
+ADAPTERS = Path(str(files("cassettes") / "adapters"))
+"""Where the adapters lie that come with the project, each a GGUF file beside its training card."""
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -60,7 +64,7 @@ class ModelSpec:
 
     Attributes:
         path: the GGUF file.
-        adapter: a LoRA adapter laid over it.
+        adapter: a LoRA adapter laid over it: a GGUF file too, or the name of one in `ADAPTERS`.
         layout: the layout of conversations; None for the file's own.
     """
 
@@ -76,7 +80,7 @@ class ModelSpec:
             BadInput: no such file, or it is known but was not pulled; says how to.
         """
         model, adapter, layout = _parts(text)
-        return cls(find(model), _existing(Path(adapter)) if adapter else None, layout or None)
+        return cls(find(model), find_adapter(adapter) if adapter else None, layout or None)
 
 
 def _parts(text: str) -> tuple[str, str, str]:
@@ -113,6 +117,26 @@ def find(name: str) -> Path:
     if not offer.path.is_file():
         raise BadInput(f"The model {name} is not here yet: toolreplay model pull {name}")
     return offer.path
+
+
+def find_adapter(name: str) -> Path:
+    """Find an adapter by its path, or by the name of one that comes with the project.
+
+    Raises:
+        BadInput: there is none.
+    """
+    ours = shipped_adapters()
+    if name in ours and not Path(name).is_file():
+        return ours[name]
+    if Path(name).is_file():
+        return Path(name)
+    known = ", ".join(ours) or "none"
+    raise BadInput(f"No adapter {name}: give a GGUF file, or one that comes along ({known}).")
+
+
+def shipped_adapters() -> dict[str, Path]:
+    """Give the adapters that come with the project, by name."""
+    return {path.stem: path for path in sorted(ADAPTERS.glob("*.gguf"))}
 
 
 def pull(name: str = DEFAULT.name) -> Path:

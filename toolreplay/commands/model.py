@@ -40,7 +40,7 @@ def list_models(as_json: AsJson = False) -> None:
     """
     from rich.table import Table
 
-    from sandbox.llama.files import OFFERS
+    from sandbox.llama.files import OFFERS, shipped_adapters
 
     rows = [
         {
@@ -53,8 +53,9 @@ def list_models(as_json: AsJson = False) -> None:
         }
         for offer in OFFERS.values()
     ]
+    adapters = shipped_adapters()
     if as_json:
-        show_json(rows)
+        show_json({"models": rows, "adapters": {n: str(path) for n, path in adapters.items()}})
         return
     table = Table(title="Models that run in process")
     for heading in ("Name", "Package", "Here", "Licence"):
@@ -62,6 +63,8 @@ def list_models(as_json: AsJson = False) -> None:
     for offer in OFFERS.values():
         here = "yes" if offer.path.is_file() else "no"
         table.add_row(offer.name, f"{offer.package}=={offer.version}", here, offer.licence)
+    for name in adapters:
+        table.add_row(f"{DEFAULT_NAME}+{name}", "an adapter of toolreplay", "yes", "as its base")
     show(table)
 
 
