@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from sandbox.call import ApiCall
 from sandbox.cassette import Recording, cassettes, read_cassette
+from sandbox.catalogue import document
 from sandbox.errors import BadInput, CorruptTape, ToolReplayError, UnrecordedCall
 from sandbox.importers.intake import Imported, take_in
 from sandbox.importers.openapi import import_openapi
@@ -32,7 +33,7 @@ from sandbox.route import Routes
 from sandbox.tool import Api, Tool
 from sandbox.world import World
 from tests.api_server import ApiServer, api_server
-from tests.conftest import http_recording, make_world
+from tests.conftest import DEMO, http_recording, make_world
 from tests.test_cli import toolreplay
 
 TOKEN = "sk-live-0123456789abcdefghij"
@@ -866,3 +867,10 @@ def test_the_command_line_imports_each_kind(tmp_path: Path, server: ApiServer) -
         "world", "import", "vcr", tmp_path / "c.yaml", "--into", tmp_path / "data"
     )
     assert "is no world" in elsewhere.stderr
+
+
+def test_documents_are_written_as_json_writes_them() -> None:
+    """Also with halves of characters, which the faster encoder cannot write."""
+    odd = Tool(name="\ud800 \u00e9", category="", description='"\x7f\n\u2028', api_list=[])
+    for tool in [*World(DEMO).catalogue, odd]:
+        assert document(tool) == json.dumps(tool.to_json(), ensure_ascii=False, indent=2) + "\n"
