@@ -10,14 +10,14 @@ from eval.bootstrap import Mean, bootstrap_mean
 from solver.retriever.bm25 import Bm25, plain_words
 from solver.retriever.collection import Collection, Query
 from solver.retriever.document import toolbench_text
-from solver.retriever.evidence import best
+from solver.retriever.evidence import CANDIDATES, best
 from solver.retriever.retriever import Retriever, Way
 
 CUTS = (1, 3, 5)
 """Ranks at which NDCG is given."""
 
-DEPTH = 100
-"""Documents of a ranking that are looked at."""
+DEPTH = CANDIDATES
+"""Documents of a ranking that are looked at: as many as a search gathers, so it is the same."""
 
 OVERALL = "all"
 BASELINE = "BM25, ToolBench's documents"
