@@ -4,7 +4,6 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -76,40 +75,25 @@ class Probe:
         policy = replace(self.policy, key=None)
         return _with_key_of_environment, (policy, self.hosts, self.times, self.slow)
 
-    def probe(
-        self, catalogue: Catalogue, workers: int = 4, executor: Executor | None = None
-    ) -> Iterator[Probed]:
+    def probe(self, catalogue: Catalogue, executor: Executor) -> Iterator[Probed]:
         """Call every API of a catalogue.
-
-        In processes of a cluster the APIs of one tool stay together, and so does the rate of calls
-        to its host.
 
         Args:
             catalogue: what to probe.
-            workers: APIs to probe at once, in this process.
-            executor: has tools probed elsewhere; None for this process.
+            executor: has the APIs called.
 
         Yields:
             A finding per API, in the order of the catalogue.
         """
-        if executor is not None:
-            for findings in in_order(executor.run(self._opened, list(catalogue))):
-                yield from findings
-            return
-        with self._client() as client, ThreadPoolExecutor(workers) as pool:
-            found = list(catalogue.apis())
-            finding = partial(self._finding, client)
-            yield from pool.map(finding, [tool for tool, _ in found], [api for _, api in found])
+        yield from in_order(executor.run(self._opened, list(catalogue.apis())))
 
     @contextmanager
-    def _opened(self) -> Iterator[Callable[[Tool], list[Probed]]]:
-        with self._client() as client:
-            yield lambda tool: [self._finding(client, tool, api) for api in tool.api_list]
+    def _opened(self) -> Iterator[Callable[[tuple[Tool, Api]], Probed]]:
+        with LiveClient(self.policy, self.hosts) as client:
+            yield partial(self._finding, client)
 
-    def _client(self) -> LiveClient:
-        return LiveClient(self.policy, self.hosts)
-
-    def _finding(self, client: LiveClient, tool: Tool, api: Api) -> Probed:
+    def _finding(self, client: LiveClient, found: tuple[Tool, Api]) -> Probed:
+        tool, api = found
         try:
             return Probed(tool, api, _reason(tool, api, client, self.times, self.slow))
         except NetworkRefused as error:

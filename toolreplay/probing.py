@@ -18,7 +18,7 @@ def probed(
     Args:
         catalogue: what to probe.
         probe: how.
-        workers: APIs to probe at once; tools, in processes of a cluster.
+        workers: APIs to probe at once.
         executor: `local` or `ray`; see `sandbox.executor`.
 
     Yields:
@@ -27,13 +27,10 @@ def probed(
     Raises:
         BadInput: the key is of this process alone.
     """
-    if executor == "local":
-        yield from probe.probe(catalogue, workers)
-        return
-    if probe.policy.key != os.environ.get(KEY_VARIABLE):
+    if executor != "local" and probe.policy.key != os.environ.get(KEY_VARIABLE):
         raise BadInput(
             f"--key stays in this process: set {KEY_VARIABLE} on every machine, or leave "
             f"--executor {executor} out."
         )
     with open_executor(executor, workers) as spread:
-        yield from probe.probe(catalogue, executor=spread)
+        yield from probe.probe(catalogue, spread)

@@ -245,8 +245,8 @@ def _learn(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Give the summed cross-entropy of some positions, and its gradient by their states.
 
-    That by the logits is the softmax less one at the target, made in the logits' place; what
-    automatic differentiation keeps for it is three times as large.
+    That by the logits is the softmax less one at the target, made in the logits' place, so nothing
+    more of their size is kept.
 
     Args:
         head: makes logits of states; it does not learn.
