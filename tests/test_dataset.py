@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import BadInput
-from trainer.dataset import instances, openai_records, read_answers
+from trainer.dataset import conversations, instances, openai_records, read_answers
+from trainer.masking import mask
 
 
 def test_each_step_of_a_published_path_is_an_instance(toolbench: Path) -> None:
@@ -54,6 +55,27 @@ def test_openai_records_are_whole_conversations(toolbench: Path) -> None:
         results = [m["tool_call_id"] for m in record["messages"] if m["role"] == "tool"]
         assert results == calls[:-1]
         assert all("valid" not in message for message in record["messages"])
+
+
+def test_masked_functions_bear_one_made_up_name_everywhere_and_always_the_same(
+    toolbench: Path,
+) -> None:
+    answers = list(read_answers([toolbench / "answers"]))
+    assert list(mask(answers, 0)) == answers
+    masked = list(mask(answers, 1))
+    assert masked == list(mask(answers, 1))
+    for record, plain in zip(conversations(masked), conversations(answers), strict=True):
+        names = [function["name"] for function in record["functions"]]
+        own = [function["name"] for function in plain["functions"]]
+        assert len(set(names)) == len(set(own))
+        assert set(names) & set(own) == {"Finish"}
+        put_back = json.dumps(record)
+        for name, was in zip(names, own, strict=True):
+            put_back = put_back.replace(f'"name": "{name}"', f'"name": "{was}"')
+        assert json.loads(put_back) == plain
+    some = [a is not b for a, b in zip(mask(answers, 0.5), answers, strict=True)]
+    assert any(some)
+    assert not all(some)
 
 
 def test_what_is_no_answer_is_named(tmp_path: Path) -> None:

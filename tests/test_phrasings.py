@@ -64,9 +64,9 @@ def write(world: Path, phrasings: dict[str, Any]) -> None:
     file.write_text(json.dumps(phrasings))
 
 
-def drafts(world: Path, kind: str = "I1", seed: int = 0) -> list[Draft]:
+def drafts(world: Path, kind: str = "I1", seed: int = 0, unsolvable: float = 0.08) -> list[Draft]:
     opened = World(world)
-    writer = PhrasingWriter(opened)
+    writer = PhrasingWriter(opened, unsolvable=unsolvable)
     drawn = islice(samples(opened.catalogue, kind, seed, 5), 400)
     return [draft for sample in drawn for draft in writer.write(sample).drafts]
 
@@ -101,6 +101,8 @@ def test_some_requests_can_be_met_by_nothing_that_is_offered(world: Path) -> Non
         assert not draft.calls
         assert draft.answer is None
         assert all(api["tool_name"] != "Loan Calculator" for api in draft.sample.api_list)
+    assert all(draft.solvable for draft in drafts(world, unsolvable=0))
+    assert len([d for d in drafts(world, unsolvable=0.5) if not d.solvable]) > len(unsolvable)
 
 
 def test_the_same_seed_gives_the_same_drafts(world: Path) -> None:
@@ -185,10 +187,12 @@ def test_answers_by_fields_tell_calls_of_one_api_apart() -> None:
 def test_only_grounded_paths_are_kept_and_unbacked_answers_become_giving_up(
     world: Path, tmp_path: Path
 ) -> None:
-    entries = [d.entry("train-I1", n) for n, d in enumerate(drafts(world), 1) if d.solvable][:3]
-    wrong = [dict(entry, facts=[{**entry["facts"][0], "value": "never"}]) for entry in entries[:2]]
+    entries = [d.entry("train-I1", n) for n, d in enumerate(drafts(world), 1) if d.solvable][:4]
+    never = [{**entry["facts"][0], "value": "never"} for entry in entries]
+    wrong = [dict(entry, facts=[fact]) for entry, fact in zip(entries[:2], never, strict=False)]
+    in_part = {**entries[3], "facts": [*entries[3]["facts"], never[3]]}
     model, planner, out = tmp_path / "model", tmp_path / "planner", tmp_path / "out.jsonl"
-    for run, asked in ((model, [*wrong, entries[2]]), (planner, [entries[0], wrong[1]])):
+    for run, asked in ((model, [*wrong, entries[2], in_part]), (planner, [entries[0], wrong[1]])):
         (tmp_path / "queries.json").write_text(json.dumps(asked))
         options = ["--world", str(world), "--model", "planner", "--method", "react", "--strict"]
         CliRunner().invoke(

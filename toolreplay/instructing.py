@@ -15,7 +15,7 @@ from trainer.instructions.filters import Filters
 from trainer.instructions.maker import Maker
 from trainer.instructions.model_writer import ASKED_FOR, ModelWriter
 from trainer.instructions.phrasing_writer import NAME as PHRASINGS
-from trainer.instructions.phrasing_writer import PhrasingWriter
+from trainer.instructions.phrasing_writer import UNSOLVABLE, PhrasingWriter
 from trainer.instructions.sample import Sample
 from trainer.instructions.writer import Writer, Written
 
@@ -32,6 +32,7 @@ class Chosen:
         temperature: how freely a model draws.
         max_tokens: the longest answer of a model.
         plain: ask a model in words alone.
+        unsolvable: share of requests from phrasings that nothing offered can answer.
     """
 
     writer: str = PHRASINGS
@@ -41,6 +42,7 @@ class Chosen:
     temperature: float = 0.9
     max_tokens: int = 3072
     plain: bool = False
+    unsolvable: float = UNSOLVABLE
 
 
 @contextmanager
@@ -77,7 +79,7 @@ def opened_maker(
 @contextmanager
 def _opened_writer(world: World, chosen: Chosen, workers: int = 1) -> Iterator[Writer]:
     if chosen.writer == PHRASINGS:
-        phrasings = PhrasingWriter(world)
+        phrasings = PhrasingWriter(world, unsolvable=chosen.unsolvable)
         with answering(world, chosen.mode, chosen.policy):
             yield phrasings
         return

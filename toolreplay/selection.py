@@ -14,8 +14,9 @@ def grounded_paths(runs: Sequence[Path], give_up: bool = False) -> Iterator[dict
 
     Args:
         runs: runs over the same or other instructions; those before count first.
-        give_up: beside them, of each instruction, give the first answer that none of its calls
-            backs, with giving up in its place.
+        give_up: beside them, of each instruction, give the first answer whose calls returned
+            none of the facts, with giving up in its place. Where some came back the path was on
+            its way, and a model that is taught to leave it leaves any.
     """
     opened = [Cases(run) for run in runs]
     taken: set[str] = set()
@@ -34,7 +35,7 @@ def grounded_paths(runs: Sequence[Path], give_up: bool = False) -> Iterator[dict
 
 
 def _is_unbacked(case: Case) -> bool:
-    """Tell an answer that its own path could not give: a fact was never returned."""
+    """Tell an answer of whose facts not one was returned on its path."""
     chains = case.answer["compare_candidates"]
     facts = case.instruction.facts
-    return bool(chains and facts) and not all(is_returned(fact, chains[0]) for fact in facts)
+    return bool(chains and facts) and not any(is_returned(fact, chains[0]) for fact in facts)

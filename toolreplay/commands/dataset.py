@@ -29,6 +29,15 @@ def dataset(
             "--give-up", help="Beside them: giving up in place of answers that nothing backs."
         ),
     ] = False,
+    masked: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Share of the paths in which functions get made-up names, so that their "
+            "descriptions have to be read.",
+        ),
+    ] = 0.0,
 ) -> None:
     """Turn solution paths into training conversations.
 
@@ -46,11 +55,13 @@ def dataset(
     from sandbox.errors import BadInput
     from toolreplay.selection import grounded_paths
     from trainer.dataset import conversations, instances, openai_records, read_answers
+    from trainer.masking import mask
 
     lines = {"conversations": conversations, "openai": openai_records}
     if give_up and not grounded:
         raise BadInput("--give-up goes with --grounded, which tells good answers from bad ones.")
     answers = grounded_paths(runs, give_up) if grounded else read_answers(runs)
+    answers = mask(answers, masked)
     if layout == "toolbench":
         records = list(instances(answers))
         text = json.dumps(records, ensure_ascii=False, indent=1) + "\n"

@@ -47,6 +47,12 @@ def instructions(
     plain: Annotated[
         bool, typer.Option(help="Ask a model in words alone, without holding it to a schema.")
     ] = False,
+    unsolvable: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Share of requests by phrasings that nothing offered can meet."
+        ),
+    ] = 0.08,
     base_url: Annotated[
         str | None, typer.Option(envvar="OPENAI_BASE_URL", help="The model server's address.")
     ] = None,
@@ -98,7 +104,8 @@ def instructions(
     catalogues = _catalogues(opened, kind, part, split is not None)
     counts = {p: number if p == "Inst" or not split else ceil(number * split) for p in catalogues}
     policy = LivePolicy(key=key, via=via, hosts=frozenset(host) if host else None, budget=budget)
-    chosen = Chosen(writer, read_mode(mode), policy, base_url, temperature, max_tokens, plain)
+    asked = (temperature, max_tokens, plain, unsolvable)
+    chosen = Chosen(writer, read_mode(mode), policy, base_url, *asked)
     making = opened_maker(opened, chosen, Filters(opened, least), workers, executor)
     drafts: list[Draft] = []
     with making as maker, progress_bar() as progress:

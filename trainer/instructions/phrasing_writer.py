@@ -40,7 +40,7 @@ MOST_CALLS = 4
 """Calls of one request."""
 
 UNSOLVABLE = 0.08
-"""Share of requests that nothing offered can answer."""
+"""Share of requests that nothing offered can answer, where no other is asked for."""
 
 _JOINTS = (" ", " ", " Also, ", " And another thing: ", "\n", " Besides: ", " Then, ", " Plus: ")
 
@@ -77,6 +77,7 @@ class PhrasingWriter:
     Args:
         world: answers the calls: from its recordings, or live where it is recording.
         each: drafts for a sample.
+        unsolvable: share of drafts that nothing offered can answer.
 
     Raises:
         BadInput: the world has no phrasings, or they cannot be read.
@@ -84,9 +85,10 @@ class PhrasingWriter:
 
     name = NAME
 
-    def __init__(self, world: World, each: int = 2) -> None:
+    def __init__(self, world: World, each: int = 2, unsolvable: float = UNSOLVABLE) -> None:
         self._world = world
         self.each = each
+        self._unsolvable = unsolvable
         self._ways = [
             _Way(tool, phrasing)
             for tool in read_phrasings(world.path)
@@ -103,7 +105,7 @@ class PhrasingWriter:
         drafts: list[Draft] = []
         for number in range(self.each):
             draw = random.Random(f"{sample.seed}/{number}")
-            if unable and draw.random() < UNSOLVABLE:
+            if unable and draw.random() < self._unsolvable:
                 drafts += self._write_unsolvable(sample, unable, draw)
             elif able:
                 drafts += self._write(sample, able, draw)
