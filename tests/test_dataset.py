@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sandbox.errors import BadInput
+from solver import prompts
 from trainer.dataset import conversations, instances, openai_records, read_answers
+from trainer.lessons import trying_again
 from trainer.masking import mask
 
 
@@ -76,6 +79,51 @@ def test_masked_functions_bear_one_made_up_name_everywhere_and_always_the_same(
     some = [a is not b for a, b in zip(mask(answers, 0.5), answers, strict=True)]
     assert any(some)
     assert not all(some)
+
+
+def _answer(*calls: tuple[str, str]) -> dict[str, Any]:
+    path: list[dict[str, Any]] = [{"role": "user", "content": "How far is Oslo?"}]
+    for name, arguments in calls:
+        call = {"name": name, "arguments": arguments}
+        path.append({"role": "assistant", "content": None, "function_call": call})
+        path.append({"role": "function", "name": name, "content": f"result of {arguments}"})
+    if calls[-1][0] == "Finish":
+        path.pop()
+    generation = {"query": "How far?", "function": [], "train_messages": [path]}
+    return {"answer_generation": {**generation, "valid_data": True}}
+
+
+SAID = ("Finish", '{"return_type": "give_answer", "final_answer": "416 km"}')
+RIGHT = _answer(("search", '{"q": "Oslo"}'), ("distance", '{"to": "Oslo"}'), SAID)
+
+
+def test_a_call_that_went_wrong_is_made_again_as_a_search_asks_for_it() -> None:
+    wrong = _answer(("search", '{"q":"Oslo"}'), ("distance", '{"to": "Olso"}'), SAID)
+    lesson = trying_again(wrong, RIGHT)
+    assert lesson is not None
+    (record,) = conversations([lesson])
+    roles = [message["role"] for message in record["messages"]]
+    assert roles == ["user", "assistant", "function", "user", "assistant"]
+    asked, made = record["messages"][-2:]
+    tried = {"name": "distance", "arguments": '{"to": "Olso"}'}
+    assert asked == prompts.diversity([{**tried, "function_output": 'result of {"to": "Olso"}'}])
+    assert made["function_call"]["arguments"] == '{"to": "Oslo"}'
+    assert [m.get("weight", 1) for m in record["messages"] if m["role"] == "assistant"] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        [("search", '{"q": "Oslo"}'), SAID],
+        [("distance", '{"to": "Oslo"}'), SAID],
+        [("search", '{"q": "Oslo"}'), ("distance", '{"to": "Oslo"}'), SAID],
+    ],
+    ids=["ended too early", "in another order", "the same"],
+)
+def test_a_path_without_a_wrong_call_gives_nothing_to_make_again(
+    calls: list[tuple[str, str]],
+) -> None:
+    assert trying_again(_answer(*calls), RIGHT) is None
 
 
 def test_what_is_no_answer_is_named(tmp_path: Path) -> None:

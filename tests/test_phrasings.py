@@ -220,7 +220,8 @@ def test_only_grounded_paths_are_kept_and_unbacked_answers_become_giving_up(
     assert {query for query, _ in lessons} == {entries[0]["query"], entries[1]["query"]}
     assert set(lessons.values()) == {'{"return_type": "give_up_and_restart"}'}
     assert all(path[-1] == 1 and not any(path[:-1]) for _, path in lessons)
-    with pytest.raises(BadInput, match="goes with --grounded"):
+    assert kept("--grounded", "--try-again").keys() == grounded.keys(), "no call was wrong"
+    with pytest.raises(BadInput, match="go with --grounded"):
         kept("--give-up")
 
 

@@ -6,10 +6,12 @@ from typing import Any
 
 from eval.case import Case, Cases
 from eval.verdict import is_returned, judge
-from trainer.dataset import giving_up
+from trainer.lessons import giving_up, trying_again
 
 
-def grounded_paths(runs: Sequence[Path], give_up: bool = False) -> Iterator[dict[str, Any]]:
+def grounded_paths(
+    runs: Sequence[Path], give_up: bool = False, try_again: bool = False
+) -> Iterator[dict[str, Any]]:
     """Give the grounded answers of runs, one an instruction: that of the first run that has one.
 
     Args:
@@ -17,21 +19,36 @@ def grounded_paths(runs: Sequence[Path], give_up: bool = False) -> Iterator[dict
         give_up: beside them, of each instruction, give the first answer whose calls returned
             none of the facts, with giving up in its place. Where some came back the path was on
             its way, and a model that is taught to leave it leaves any.
+        try_again: beside them, where another answer to the instruction made a wrong call, give the
+            right one after a search's prompt for another.
     """
     opened = [Cases(run) for run in runs]
-    taken: set[str] = set()
+    right: dict[str, dict[str, Any]] = {}
     for cases in opened:
         for case in cases:
             name = case.instruction.id
-            if name not in taken and judge(case.instruction, case.answer).grounded:
-                taken.add(name)
+            if name not in right and _is_grounded(case):
+                right[name] = case.answer
                 yield case.answer
-    lessons: set[str] = set()
-    for cases in opened if give_up else ():
+    given_up: set[str] = set()
+    for cases in opened if give_up or try_again else ():
         for case in cases:
-            if case.instruction.id not in lessons and _is_unbacked(case):
-                lessons.add(case.instruction.id)
+            name = case.instruction.id
+            if give_up and name not in given_up and _is_unbacked(case):
+                given_up.add(name)
                 yield giving_up(case.answer)
+            if try_again and name in right and not _is_grounded(case) and _has_path(case):
+                lesson = trying_again(case.answer, right[name])
+                if lesson is not None:
+                    yield lesson
+
+
+def _is_grounded(case: Case) -> bool:
+    return judge(case.instruction, case.answer).grounded
+
+
+def _has_path(case: Case) -> bool:
+    return bool(case.answer["answer_generation"].get("train_messages"))
 
 
 def _is_unbacked(case: Case) -> bool:

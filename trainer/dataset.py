@@ -89,19 +89,6 @@ def openai_records(answers: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]
             }
 
 
-def giving_up(answer: dict[str, Any]) -> dict[str, Any]:
-    """Put giving up in the place of a path's final answer, for paths that led to a wrong one.
-
-    What led there is not to be learnt: those turns have OpenAI's field `weight`, 0.
-    """
-    generation = answer["answer_generation"]
-    *before, last = generation["train_messages"][-1]
-    given_up = {"name": "Finish", "arguments": '{"return_type": "give_up_and_restart"}'}
-    shown = [m | {"weight": 0} if m["role"] == "assistant" else m for m in before]
-    path = [*shown, {**last, "function_call": given_up}]
-    return {**answer, "answer_generation": {**generation, "train_messages": [path]}}
-
-
 def _joined(path: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Join thoughts that were messages of their own to the call that follows, as one turn."""
     joined: list[dict[str, Any]] = []

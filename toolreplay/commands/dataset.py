@@ -29,6 +29,14 @@ def dataset(
             "--give-up", help="Beside them: giving up in place of answers that nothing backs."
         ),
     ] = False,
+    try_again: Annotated[
+        bool,
+        typer.Option(
+            "--try-again",
+            help="Beside them: the right call where another run made a wrong one, asked for as a "
+            "search asks that comes back.",
+        ),
+    ] = False,
     masked: Annotated[
         float,
         typer.Option(
@@ -58,10 +66,12 @@ def dataset(
     from trainer.masking import mask
 
     lines = {"conversations": conversations, "openai": openai_records}
-    if give_up and not grounded:
-        raise BadInput("--give-up goes with --grounded, which tells good answers from bad ones.")
-    answers = grounded_paths(runs, give_up) if grounded else read_answers(runs)
-    answers = mask(answers, masked)
+    if (give_up or try_again) and not grounded:
+        raise BadInput(
+            "--give-up and --try-again go with --grounded, which tells good answers from bad ones."
+        )
+    chosen = grounded_paths(runs, give_up, try_again) if grounded else read_answers(runs)
+    answers = mask(chosen, masked)
     if layout == "toolbench":
         records = list(instances(answers))
         text = json.dumps(records, ensure_ascii=False, indent=1) + "\n"
