@@ -80,7 +80,6 @@ def measured(
     tape = CompletionTape(run.out / "completions")
     chat, hosts = _model(world, run, tape)
     results: list[Result] = []
-    distributed = executor != "local"
     with (
         open_executor(executor, workers) as spread,
         answering(world, "replay", model_hosts=hosts),
@@ -92,7 +91,7 @@ def measured(
                 tried = sampled(tried, run.sample, run.seed, run.per)
             for name in run.engines:
                 way = _way(name, world, chat)
-                opened = partial(_opened_way, world, way, hosts) if distributed else None
+                opened = partial(_opened_way, world, way, hosts)
                 for result in measure(tried, name, way, workers, spread, opened):
                     results.append(result)
                     advance(len(tried) * len(run.engines))
