@@ -78,7 +78,7 @@ def measured(
     if mode in RECORDING:
         world = _refreshed(world, mode, policy, workers)
     tape = CompletionTape(run.out / "completions")
-    chat, hosts = _model(world, run, tape)
+    chat, hosts = _model(run, tape)
     results: list[Result] = []
     with (
         open_executor(executor, workers) as spread,
@@ -107,9 +107,7 @@ def _opened_way(world: World, way: Way, hosts: Sequence[str]) -> Iterator[Way]:
         yield way
 
 
-def _model(
-    world: World, run: FidelityRun, tape: CompletionTape
-) -> tuple[ChatModel | None, list[str]]:
+def _model(run: FidelityRun, tape: CompletionTape) -> tuple[ChatModel | None, list[str]]:
     if set(run.engines) <= {"recordings"}:
         return None, []
     if run.model is None:
