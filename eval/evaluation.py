@@ -181,7 +181,7 @@ def evaluate(
     sets: dict[str, _Tally] = {}
     overall, labelled = _Tally(OVERALL, names), Counter[_Labelled]()
     own = CaseJudge(cases, judges, aspects)
-    judging = (executor or Threads()).run(opened or (lambda: nullcontext(own)), [*cases.names])
+    judging = (executor or Threads()).run(opened or (lambda: nullcontext(own)), [*cases.names], own)
     for judged in in_order(judging):
         evaluation.judged.add(judged)
         tally = sets.setdefault(judged.set_name, _Tally(judged.set_name, names))

@@ -191,7 +191,9 @@ def measure(
         A result per trial, in their order.
     """
     questions = [trial.question for trial in tried]
-    answering = (executor or Threads(workers)).run(opened or (lambda: nullcontext(way)), questions)
+    answering = (executor or Threads(workers)).run(
+        opened or (lambda: nullcontext(way)), questions, way
+    )
     for trial, reply in zip(tried, in_order(answering), strict=True):
         yield _result(trial, name, reply)
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sandbox.disk import cannot_write
+from sandbox.disk import telling_of_index
 from sandbox.errors import CorruptTape
 from sandbox.recorded_completion import RecordedCompletion
 
@@ -174,7 +174,7 @@ class CompletionIndex:
     def _put(
         self, lines: Iterable[tuple[int, int, RecordedCompletion]], name: str, mark: str
     ) -> None:
-        with self._telling():
+        with telling_of_index(self._folder / FILE):
             self._db.executemany(
                 "insert into completions (file, start, length, model, key, instruction, place) "
                 "values (?, ?, ?, ?, ?, ?, ?)",
@@ -199,20 +199,8 @@ class CompletionIndex:
             return self._execute(query, *values).fetchone()
 
     def _execute(self, query: str, *values: Any) -> sqlite3.Cursor:
-        with self._telling():
+        with telling_of_index(self._folder / FILE):
             return self._db.execute(query, values)
-
-    @contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Say what to do where SQLite fails."""
-        place = self._folder / FILE
-        try:
-            yield
-        except sqlite3.DatabaseError as error:
-            raise cannot_write(error, place) or CorruptTape(
-                f"{place}: the index is damaged ({error}). It holds nothing of its own: delete "
-                f"it, and the next command makes it again."
-            ) from error
 
     @contextmanager
     def _changing(self) -> Iterator[None]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from sandbox.errors import CannotWrite
+from sandbox.errors import CannotWrite, CorruptTape
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -36,6 +36,31 @@ def writing(path: Path) -> Iterator[None]:
         if told is None:
             raise
         raise told from error
+
+
+@contextmanager
+def telling_of_index(path: Path) -> Iterator[None]:
+    """Say what to do where SQLite fails with an index, which is made again where it is missing.
+
+    Args:
+        path: the index.
+
+    Raises:
+        CannotWrite: the disk takes no more, or the index may not be written.
+        CorruptTape: it is damaged.
+    """
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise cannot_write(error, path) or damaged_index(path, str(error)) from error
+
+
+def damaged_index(path: Path, problem: str) -> CorruptTape:
+    """Say what to do about a damaged index."""
+    return CorruptTape(
+        f"{path}: the index is damaged ({problem}). It holds nothing of its own: delete it, and "
+        f"the next command makes it again."
+    )
 
 
 def cannot_write(error: OSError | sqlite3.Error, path: Path | None = None) -> CannotWrite | None:

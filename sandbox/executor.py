@@ -11,7 +11,7 @@ import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Protocol, TypeVar
@@ -38,9 +38,17 @@ class Executor(Protocol):
     """Does a piece of work for each item."""
 
     def run(
-        self, opened: Opened[Item, Result], items: Sequence[Item]
+        self,
+        opened: Opened[Item, Result],
+        items: Sequence[Item],
+        work: Work[Item, Result] | None = None,
     ) -> Iterator[tuple[int, Result]]:
         """Give each item's place and result, as they are done.
+
+        Args:
+            opened: opens the work, for who shares nothing with this process.
+            items: the items.
+            work: the same work, open here already; threads do it, and open nothing.
 
         Raises:
             Exception: whatever the work raises, at once.
@@ -70,15 +78,18 @@ class Threads:
     workers: int = 1
 
     def run(
-        self, opened: Opened[Item, Result], items: Sequence[Item]
+        self,
+        opened: Opened[Item, Result],
+        items: Sequence[Item],
+        work: Work[Item, Result] | None = None,
     ) -> Iterator[tuple[int, Result]]:
         """See `Executor`."""
-        with opened() as work:
+        with nullcontext(work) if work else opened() as do:
             if self.workers == 1:
-                yield from enumerate(map(work, items))
+                yield from enumerate(map(do, items))
                 return
             with ThreadPoolExecutor(self.workers) as pool:
-                places = {pool.submit(work, item): place for place, item in enumerate(items)}
+                places = {pool.submit(do, item): place for place, item in enumerate(items)}
                 try:
                     for future in as_completed(places):
                         yield places[future], future.result()
@@ -99,7 +110,10 @@ class RayWorkers:
     workers: int = 1
 
     def run(
-        self, opened: Opened[Item, Result], items: Sequence[Item]
+        self,
+        opened: Opened[Item, Result],
+        items: Sequence[Item],
+        work: Work[Item, Result] | None = None,
     ) -> Iterator[tuple[int, Result]]:
         """See `Executor`."""
         import ray

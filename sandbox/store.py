@@ -4,7 +4,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ import sqlite_utils
 from sandbox.archive import Archive, Entry
 from sandbox.call import KEY_RULE, ApiCall
 from sandbox.catalogue import Catalogue
-from sandbox.disk import cannot_write
+from sandbox.disk import damaged_index, telling_of_index
 from sandbox.errors import CorruptTape
 from sandbox.journal import Journal
 from sandbox.names import standardise
@@ -55,44 +55,33 @@ class Store(Recordings):
 
     def forget_sources(self) -> None:
         """Note that the files are about to change: until `note_sources`, the index is outdated."""
-        with self._telling(), self._lock, self._db.conn:
+        with telling_of_index(self.path), self._lock, self._db.conn:
             self._db.conn.execute("delete from sources")
             if not self._db.conn.execute("select 1 from recordings").fetchone():
                 self._db.conn.execute("drop index recordings_key")
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Index recordings that are being filed; they are on disk after `commit`."""
-        with self._telling(), self._lock:
+        with telling_of_index(self.path), self._lock:
             self._add(self._db, entries)
 
     def commit(self) -> None:
         """Bring what was added to disk."""
-        with self._telling(), self._lock:
+        with telling_of_index(self.path), self._lock:
             self._db.conn.commit()
 
     def note_sources(self) -> None:
         """Note that the index was made from the files as they are now."""
-        with self._telling(), self._lock, self._db.conn:
+        with telling_of_index(self.path), self._lock, self._db.conn:
             _index(self._db)
             self._note(self._db, self._sources())
 
     def _rows(self, query: str, arguments: list[Any]) -> list[Any]:
-        with self._telling(), self._lock:
+        with telling_of_index(self.path), self._lock:
             return self._db.conn.execute(query, arguments).fetchall()
 
-    @contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Say what to do where SQLite fails."""
-        try:
-            yield
-        except sqlite3.DatabaseError as error:
-            raise cannot_write(error, self.path) or self._damaged(str(error)) from error
-
     def _damaged(self, problem: str) -> CorruptTape:
-        return CorruptTape(
-            f"{self.path}: the index is damaged ({problem}). It holds nothing of its own: delete "
-            f"it, and the next command rebuilds it from the recordings."
-        )
+        return damaged_index(self.path, problem)
 
     def _open(self) -> sqlite_utils.Database:
         sources = self._sources()

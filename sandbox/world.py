@@ -275,12 +275,10 @@ class Session:
 
     def _can_be_made(self, call: ApiCall) -> bool:
         """Tell whether there is something to send: arguments of an API that has a document."""
-        from sandbox.request import missing_in_path
+        from sandbox.tape import can_be_made
 
-        documented = self._world.catalogue.find(call.tool, call.api, call.category)
-        if documented is None or not isinstance(call.arguments, dict):
-            return False
-        return not missing_in_path(documented[1], call)
+        documented = self._world.catalogue.find(call.tool, call.api, call.category) is not None
+        return documented and isinstance(call.arguments, dict) and can_be_made(self._world, call)
 
     def recordings(self, call: ApiCall) -> list[Recording]:
         """Give all recordings that may answer a call, without counting it as made."""

@@ -81,8 +81,9 @@ class Run:
             else:
                 open_ones.append(instruction)
         self._world.store.counts()
+        own = self._solver.answer
         solving = (executor or Threads(workers)).run(
-            opened or (lambda: nullcontext(self._solver.answer)), open_ones
+            opened or (lambda: nullcontext(own)), open_ones, own
         )
         for place, answer in solving:
             write_whole(self._answer_path(open_ones[place]), answer)

@@ -671,6 +671,11 @@ def test_calls_whose_secret_is_not_stored_are_not_made_without_it(
     assert server.seen == {"/items/1": 2, "/items/2": 1}
     assert shop_cassette(shop).read_bytes() == before
 
+    replayed = World(shop.path)
+    with replayed.recording(LiveClient(LivePolicy(via=server.url)), refresh=True):
+        assert replayed.call(item(2, api_key="REDACTED")).provenance == "recorded"
+    assert server.seen["/items/2"] == 1
+
 
 def test_a_search_records_what_is_new_and_then_runs_offline(
     shop: World, server: ApiServer, tmp_path: Path

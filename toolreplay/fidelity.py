@@ -78,9 +78,8 @@ def measured(
     if mode in RECORDING:
         world = _refreshed(world, mode, policy, workers)
     tape = CompletionTape(run.out / "completions")
-    chat, hosts = _model(world, run, tape)
+    chat, hosts = _model(run, tape)
     results: list[Result] = []
-    distributed = executor != "local"
     with (
         open_executor(executor, workers) as spread,
         answering(world, "replay", model_hosts=hosts),
@@ -92,7 +91,7 @@ def measured(
                 tried = sampled(tried, run.sample, run.seed, run.per)
             for name in run.engines:
                 way = _way(name, world, chat)
-                opened = partial(_opened_way, world, way, hosts) if distributed else None
+                opened = partial(_opened_way, world, way, hosts)
                 for result in measure(tried, name, way, workers, spread, opened):
                     results.append(result)
                     advance(len(tried) * len(run.engines))
@@ -108,9 +107,7 @@ def _opened_way(world: World, way: Way, hosts: Sequence[str]) -> Iterator[Way]:
         yield way
 
 
-def _model(
-    world: World, run: FidelityRun, tape: CompletionTape
-) -> tuple[ChatModel | None, list[str]]:
+def _model(run: FidelityRun, tape: CompletionTape) -> tuple[ChatModel | None, list[str]]:
     if set(run.engines) <= {"recordings"}:
         return None, []
     if run.model is None:

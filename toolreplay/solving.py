@@ -109,8 +109,7 @@ def solve(
         chat = Planner(world, instructions, model)
     else:
         chat, hosts = open_model(model, world.completions, base_url, observation_role, workers)
-    distributed = executor != "local"
-    if distributed:
+    if executor != "local":
         refuse_to_record(mode, executor)
     if mode == "simulate" and simulator is None:
         simulator = open_simulator("auto", world)
@@ -119,7 +118,7 @@ def solve(
         try:
             with answering(world, mode, policy, hosts, simulator):
                 run = Run(Path(out), world, chat, chosen)
-                yield from run.solve(instructions, workers, spread, opened if distributed else None)
+                yield from run.solve(instructions, workers, spread, opened)
         finally:
             world.completions.tidy()
             if simulator is not None:

@@ -86,6 +86,23 @@ class State:
             }
 
 
+def finished(out: Path, product: str, resume: bool) -> bool:
+    """Tell whether a training is already done.
+
+    Args:
+        out: its directory.
+        product: the file there that only a finished training has.
+        resume: go on with what the directory holds.
+
+    Raises:
+        BadInput: the directory holds one, and it is not said to go on with it.
+    """
+    done, begun = (out / product).exists(), (out / NAME).exists()
+    if (done or begun) and not resume:
+        raise BadInput(f"{out}: holds a training already: add --resume, or give another --out.")
+    return done and not begun
+
+
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]] | None:
     if not path.exists():
         return None

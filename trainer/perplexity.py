@@ -69,6 +69,9 @@ class Reader:
 
         Yields:
             One array over the vocabulary per position, valid until the next one is asked for.
+
+        Raises:
+            BadInput: the text does not fit into the context.
         """
         model, asked = self._model, set(wanted)
         llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(model.ctx), True)
@@ -87,7 +90,11 @@ class Reader:
             llama_cpp.llama_batch_free(batch)
 
     def perplexity(self, sequences: Iterable[Sequence]) -> Perplexity:
-        """Give the perplexity over the supervised tokens of sequences."""
+        """Give the perplexity over the supervised tokens of sequences.
+
+        Raises:
+            BadInput: there are none.
+        """
         total, count = 0.0, 0
         for sequence in sequences:
             places = [n for n, target in enumerate(sequence.targets) if target != IGNORED]

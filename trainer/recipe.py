@@ -14,6 +14,7 @@ from sandbox.llama.files import sha256
 from trainer.base import Base, find_base
 from trainer.card import EACH_APART, Data, read_card, write_card
 from trainer.checkpoint import NAME as CHECKPOINT
+from trainer.checkpoint import finished
 from trainer.conversation import Rendered, data_hash, read_conversations, render
 from trainer.curve import draw_curve
 from trainer.layout import layout_of
@@ -64,7 +65,7 @@ def follow(
     Raises:
         BadInput: something of the recipe cannot be used, or the directory is taken.
     """
-    if finished(recipe.out, resume):
+    if finished(recipe.out, WEIGHTS, resume):
         return _same(read_card(recipe.out), recipe)
     base = find_base(recipe.base)
     rendered = rendering(recipe, base)
@@ -107,18 +108,6 @@ def follow(
     write_card(recipe.out, recipe.base, base.licence(), factor, data, settings, training, notes)
     (recipe.out / CHECKPOINT).unlink(missing_ok=True)
     return read_card(recipe.out)
-
-
-def finished(out: Path, resume: bool) -> bool:
-    """Tell whether a training is already done.
-
-    Raises:
-        BadInput: the directory holds one, and it is not said to go on with it.
-    """
-    done, begun = (out / WEIGHTS).exists(), (out / CHECKPOINT).exists()
-    if (done or begun) and not resume:
-        raise BadInput(f"{out}: holds a training already: add --resume, or give another --out.")
-    return done and not begun
 
 
 def _same(card: dict[str, Any], recipe: Recipe) -> dict[str, Any]:

@@ -94,22 +94,31 @@ class CatalogueRoutes:
         }
 
     def tool(self, request: Request) -> dict[str, Any]:
-        """Give a tool's document, with the number of recordings of each API."""
+        """Give a tool's document, with the number of recordings of each API.
+
+        Raises:
+            Refused: there is no such tool.
+        """
         tool = self._find(request)
+        summary = self._summary(tool)
         apis = [
             {
                 "api": api.name,
-                "path": f"{self._summary(tool)['path']}/{standardise(api.name)}",
+                "path": f"{summary['path']}/{standardise(api.name)}",
                 "function": function_for(tool, api)["name"],
                 "recorded": self._recorded(tool, api),
                 "document": api.to_json(),
             }
             for api in tool.api_list
         ]
-        return {**self._summary(tool), "host": tool.host, "apis": apis}
+        return {**summary, "host": tool.host, "apis": apis}
 
     def calls(self, request: Request) -> dict[str, Any]:
-        """List the recorded calls of an API, each with its answer and where it comes from."""
+        """List the recorded calls of an API, each with its answer and where it comes from.
+
+        Raises:
+            Refused: there is no such tool or API, or no such page.
+        """
         tool = self._find(request)
         wanted = standardise(request.path_params["api"])
         api = next((api for api in tool.api_list if standardise(api.name) == wanted), None)

@@ -72,50 +72,7 @@ def openapi(world: str, models: bool = False) -> dict[str, Any]:
             "version": "1",
             "description": f"API calls, answered from the world {world}.",
         },
-        "paths": {
-            "/virtual": {"post": _call("StableToolBench's protocol", "as it was recorded")},
-            "/rapidapi": {
-                "post": _call("ToolBench's protocol", "as text, cut at 2,048 characters")
-            },
-            "/mcp": {"post": _mcp()},
-            "/catalogue": {
-                "get": _operation(
-                    "Tools, page by page",
-                    [
-                        {
-                            "name": "q",
-                            "in": "query",
-                            "description": "Searches names and descriptions.",
-                            "schema": {"type": "string"},
-                        },
-                        {"name": "category", "in": "query", "schema": {"type": "string"}},
-                        *_PAGING,
-                    ],
-                    refusals=(422,),
-                )
-            },
-            "/catalogue/{category}/{tool}": {
-                "get": _operation("A tool's documents", _path("category", "tool"), refusals=(404,))
-            },
-            "/catalogue/{category}/{tool}/{api}": {
-                "get": _operation(
-                    "Recorded calls of an API, with their provenance",
-                    [*_path("category", "tool", "api"), *_PAGING],
-                    refusals=(404, 422),
-                )
-            },
-            "/statistics": {"get": _operation("Answers by provenance, and their latency", [])},
-            "/metrics": {"get": _operation("The same for Prometheus", [], "text/plain")},
-            "/unrecorded": {
-                "get": _operation(
-                    "Calls that nothing answered, as toolreplay record --calls reads them",
-                    [],
-                    "application/jsonl",
-                )
-            },
-            "/health": {"get": _operation("Whether the gateway is up", [])},
-            **(_model_paths() if models else {}),
-        },
+        "paths": _paths(models),
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "schemas": {
@@ -129,6 +86,51 @@ def openapi(world: str, models: bool = False) -> dict[str, Any]:
             },
         },
         "security": [{}, {"token": []}],
+    }
+
+
+def _paths(models: bool) -> dict[str, Any]:
+    return {
+        "/virtual": {"post": _call("StableToolBench's protocol", "as it was recorded")},
+        "/rapidapi": {"post": _call("ToolBench's protocol", "as text, cut at 2,048 characters")},
+        "/mcp": {"post": _mcp()},
+        "/catalogue": {
+            "get": _operation(
+                "Tools, page by page",
+                [
+                    {
+                        "name": "q",
+                        "in": "query",
+                        "description": "Searches names and descriptions.",
+                        "schema": {"type": "string"},
+                    },
+                    {"name": "category", "in": "query", "schema": {"type": "string"}},
+                    *_PAGING,
+                ],
+                refusals=(422,),
+            )
+        },
+        "/catalogue/{category}/{tool}": {
+            "get": _operation("A tool's documents", _path("category", "tool"), refusals=(404,))
+        },
+        "/catalogue/{category}/{tool}/{api}": {
+            "get": _operation(
+                "Recorded calls of an API, with their provenance",
+                [*_path("category", "tool", "api"), *_PAGING],
+                refusals=(404, 422),
+            )
+        },
+        "/statistics": {"get": _operation("Answers by provenance, and their latency", [])},
+        "/metrics": {"get": _operation("The same for Prometheus", [], "text/plain")},
+        "/unrecorded": {
+            "get": _operation(
+                "Calls that nothing answered, as toolreplay record --calls reads them",
+                [],
+                "application/jsonl",
+            )
+        },
+        "/health": {"get": _operation("Whether the gateway is up", [])},
+        **(_model_paths() if models else {}),
     }
 
 

@@ -81,7 +81,11 @@ class Context:
         llama.llama_set_n_threads(self._context, threads, threads)
 
     def read(self, tokens: Sequence[int], owner: str) -> int:
-        """Read a prompt, as far as it was not read before; gives its lane."""
+        """Read a prompt, as far as it was not read before; gives its lane.
+
+        Raises:
+            ModelFailed: llama.cpp could not read it.
+        """
         plan = self.prefixes.plan(tokens, owner)
         try:
             if plan.copied_from is not None:
@@ -98,7 +102,11 @@ class Context:
         return plan.lane
 
     def write(self, tokens: Sequence[int], position: int, lane: int) -> None:
-        """Append to a lane what was drawn or is forced; later prompts never reuse it."""
+        """Append to a lane what was drawn or is forced; later prompts never reuse it.
+
+        Raises:
+            ModelFailed: llama.cpp could not read it.
+        """
         for begin in range(0, len(tokens), CHUNK):
             self._decode(tokens[begin : begin + CHUNK], position + begin, lane)
         self.work.written_tokens += len(tokens)

@@ -65,7 +65,7 @@ class ModelSpec:
     Attributes:
         path: the GGUF file.
         adapter: a LoRA adapter laid over it: a GGUF file too, or the name of one in `ADAPTERS`.
-        layout: the layout of conversations; None for the file's own.
+        layout: the layout of conversations; None for the adapter's or the file's own.
     """
 
     path: Path

@@ -72,7 +72,7 @@ class LlamaModel:
     Args:
         path: the model.
         adapter: a LoRA adapter in GGUF, laid over it.
-        layout: `plain`, `toolllama` or `native`; by default the file's own template, or `plain`.
+        layout: one of `sandbox.llama.layout.LAYOUTS`; for the default, see `layout_for` there.
         size: tokens that a prompt and its answer may have together; positions are interpolated
             where the model was trained on fewer.
         workers: answers that are asked for at once.
@@ -149,6 +149,9 @@ class LlamaModel:
                 that knows both.
             stops: further texts that end an answer in words.
             tell: told of the answer as it is written.
+
+        Raises:
+            BadInput: there is nothing to ask: the prompt is empty.
         """
         call = self._layout.call
         tokens = self.prompt(request, must_call)
@@ -169,7 +172,11 @@ class LlamaModel:
         schema: dict[str, Any] | None = None,
         tell: Part | None = None,
     ) -> Completion:
-        """Continue a text as it stands, without any layout."""
+        """Continue a text as it stands, without any layout.
+
+        Raises:
+            BadInput: the text is empty.
+        """
         tokens = self._weights.tokens(prompt, opening=True)
 
         def write(writing: Writing) -> Completion:
@@ -319,5 +326,5 @@ def _think(
     if found or must_call:
         opening = form.opening[form.opening.index(end) :] if found else form.opening
         begun = found + rest
-        writing.force(opening[len(begun) :] if opening.startswith(begun) else opening)
+        writing.force(opening.removeprefix(begun))
     return thought.strip() or None, bool(found)

@@ -80,6 +80,9 @@ class Weights:
             text: the text.
             opening: put the vocabulary's own first token before it, where it has one.
             special: read the names of control tokens in the text as those tokens.
+
+        Raises:
+            BadInput: llama.cpp cannot put the text into tokens.
         """
         raw = text.encode("utf-8", "replace")
         room = len(raw) + 2

@@ -85,27 +85,25 @@ class Writing:
     def one_of(self, choices: Sequence[str], end: str) -> str:
         """Let the model write one of several texts, and its end sign; gives it without the sign."""
         goals = {choice + end for choice in choices}
-        guide = Guide(self._weights, choice_grammar(list(choices), end))
         text = _Text((), None)
-        try:
-            while text.whole not in goals:
-                token = self._draw(guide)
-                if self._weights.is_end(token):
-                    break
-                guide.accept(token)
-                self._take(token)
-                text.add(self._weights.piece(token))
-        finally:
-            guide.close()
+        self._guided(choice_grammar(list(choices), end), text, goals.__contains__)
         return text.whole[: len(text.whole) - len(end)]
 
     def json(self, grammar: str, heard: Heard | None = None) -> str:
         """Let the model write JSON that a grammar allows; it is always whole."""
-        guide = Guide(self._weights, grammar)
         text = _Text((), heard)
+        self._guided(grammar, text, _is_whole, closing=True)
+        text.end()
+        return text.whole.strip()
+
+    def _guided(
+        self, grammar: str, text: "_Text", whole: Callable[[str], bool], closing: bool = False
+    ) -> None:
+        """Let the model write what a grammar allows, until it is whole."""
+        guide = Guide(self._weights, grammar)
         try:
-            while not _is_whole(text.whole):
-                token = self._draw(guide, text.whole)
+            while not whole(text.whole):
+                token = self._draw(guide, text.whole if closing else None)
                 if self._weights.is_end(token):
                     break
                 guide.accept(token)
@@ -113,8 +111,6 @@ class Writing:
                 text.add(self._weights.piece(token))
         finally:
             guide.close()
-        text.end()
-        return text.whole.strip()
 
     def _draw(self, guide: Guide | None, closing: str | None = None) -> int:
         """Draw the next token, after all that is pending was read."""

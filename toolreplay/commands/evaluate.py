@@ -80,7 +80,6 @@ def evaluate(
     names = judge or (["rule"] if against else [])
     chosen = read_mode(mode)
     also = [against] if against else []
-    distributed = executor != "local"
     hosts = judges_hosts(names, chosen, base_url)
     with (
         progress_bar() as progress,
@@ -98,17 +97,7 @@ def evaluate(
             judged: Cases, labels: "Labels | None", into: Path | None, keep: bool
         ) -> "Evaluation":
             opened = partial(opened_case_judge, judged, own, aspects, hosts)
-            return evaluate_run(
-                judged,
-                own,
-                aspects,
-                labels,
-                into,
-                advance,
-                keep,
-                spread,
-                opened if distributed else None,
-            )
+            return evaluate_run(judged, own, aspects, labels, into, advance, keep, spread, opened)
 
         evaluation = evaluated(cases, published, folder, keep=True)
         match = theirs = None

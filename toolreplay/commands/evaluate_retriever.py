@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolreplay.commands.options import AsJson
+from toolreplay.commands.options import AsJson, RetrievalQueries
 from toolreplay.commands.screen import progress_bar, show, show_json
 
 if TYPE_CHECKING:
@@ -16,12 +16,7 @@ if TYPE_CHECKING:
 
 
 def evaluate_retriever(
-    queries: Annotated[
-        list[Path],
-        typer.Argument(
-            help="Query files, folders of them, worlds, or ToolBench's retrieval files."
-        ),
-    ],
+    queries: RetrievalQueries,
     retriever: Annotated[
         Path | None,
         typer.Option(help="A trained retriever, or an encoder; by default MiniLM, untrained."),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolreplay.commands.options import AsJson, Budget, ExecutorName, Host, Key, Via
+from toolreplay.commands.options import AsJson, Budget, ExecutorName, Host, Key, ModelUrl, Via
 from toolreplay.commands.screen import progress_bar, show, show_json
 
 if TYPE_CHECKING:
@@ -21,9 +21,7 @@ def fidelity(
     model: Annotated[
         str | None, typer.Option(help="The model of model and peers, such as openai:NAME.")
     ] = None,
-    base_url: Annotated[
-        str | None, typer.Option(envvar="OPENAI_BASE_URL", help="The model server's address.")
-    ] = None,
+    base_url: ModelUrl = None,
     by: Annotated[str, typer.Option(help="A line per category or per tool.")] = "category",
     keep_twins: Annotated[
         bool, typer.Option(help="Keep recordings of the same API with an equal answer.")

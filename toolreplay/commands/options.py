@@ -48,6 +48,9 @@ SimulatorUrl = Annotated[
 State = Annotated[
     bool, typer.Option(help="Show the simulator what was said before for the same instruction.")
 ]
+ModelUrl = Annotated[
+    str | None, typer.Option(envvar="OPENAI_BASE_URL", help="The model server's address.")
+]
 Judges = Annotated[
     list[str] | None,
     typer.Option(
@@ -63,6 +66,12 @@ VerdictMode = Annotated[
     ),
 ]
 JudgeUrl = Annotated[str | None, typer.Option(envvar="OPENAI_BASE_URL", help="The judge's server.")]
+CheckpointEvery = Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from a checkpoint.")]
+RetrievalQueries = Annotated[
+    list[Path],
+    typer.Argument(help="Query files, folders of them, worlds, or ToolBench's retrieval files."),
+]
 Way = Annotated[
     str,
     typer.Option(help="How to rank: hybrid (trained weights, or rrf without), rrf, dense or bm25."),

@@ -10,6 +10,7 @@ from toolreplay.commands.options import (
     ExecutorName,
     Host,
     Key,
+    ModelUrl,
     SimulatorName,
     SimulatorUrl,
     State,
@@ -60,9 +61,7 @@ def solve(
     compress: Annotated[
         bool, typer.Option(help="Shorten long API answers to the fields that the model names.")
     ] = False,
-    base_url: Annotated[
-        str | None, typer.Option(envvar="OPENAI_BASE_URL", help="The model server's address.")
-    ] = None,
+    base_url: ModelUrl = None,
     observations_as: Annotated[
         str,
         typer.Option(help="tool or user: the role that carries observations to the server."),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from toolreplay.commands.options import CheckpointEvery, Resume
 from toolreplay.commands.train_retriever import retriever
 
 if TYPE_CHECKING:
@@ -60,8 +61,8 @@ def lora(
         str | None,
         typer.Option(help="bf16 or float32; by default bf16 on a GPU, float32 on a CPU."),
     ] = None,
-    checkpoint_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 20,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from a checkpoint.")] = False,
+    checkpoint_every: CheckpointEvery = 20,
+    resume: Resume = False,
     note: Annotated[
         list[str] | None, typer.Option(help="A line for the training card; may be repeated.")
     ] = None,

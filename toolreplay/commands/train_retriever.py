@@ -5,16 +5,12 @@ from typing import Annotated
 
 import typer
 
+from toolreplay.commands.options import CheckpointEvery, Resume, RetrievalQueries
 from toolreplay.commands.screen import progress_bar
 
 
 def retriever(
-    queries: Annotated[
-        list[Path],
-        typer.Argument(
-            help="Query files, folders of them, worlds, or ToolBench's retrieval files."
-        ),
-    ],
+    queries: RetrievalQueries,
     out: Annotated[Path, typer.Option(help="The retriever's directory.")],
     base: Annotated[
         Path | None,
@@ -36,8 +32,8 @@ def retriever(
         int, typer.Option(min=1, help="Layers to train, from the last; the others stay.")
     ] = 3,
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    checkpoint_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 20,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from a checkpoint.")] = False,
+    checkpoint_every: CheckpointEvery = 20,
+    resume: Resume = False,
 ) -> None:
     """Train the retriever: the encoder, and how vectors and words are weighed.
 

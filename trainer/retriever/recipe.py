@@ -16,6 +16,7 @@ from solver.retriever.encoder import Encoder
 from solver.retriever.index import Index
 from solver.retriever.retriever import SETTINGS, Retriever
 from trainer.checkpoint import NAME as CHECKPOINT
+from trainer.checkpoint import finished
 from trainer.retriever.training import Settings, Step, train
 from trainer.retriever.weights import fit_weights, judged
 
@@ -55,7 +56,7 @@ def train_retriever(
     Raises:
         BadInput: something cannot be used, or the directory is taken.
     """
-    if _finished(out, resume):
+    if finished(out, SETTINGS, resume):
         done = dict(json.loads((out / SETTINGS).read_bytes()))
         if done.get("data", {}).get("sha256") != collection.hash or done.get("settings") != asdict(
             settings
@@ -64,6 +65,8 @@ def train_retriever(
                 f"{out}: holds a training with other data or settings: give another --out."
             )
         return done
+    if (out / "config.json").exists() and not (out / CHECKPOINT).exists():
+        raise BadInput(f"{out}: holds a model that is no training of ours: give another --out.")
     if len(collection.queries) < LEAST_QUERIES:
         raise BadInput(
             f"{len(collection.queries)} queries are too few to train on: give {LEAST_QUERIES}."
@@ -105,17 +108,3 @@ def _save_model(encoder: Encoder, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     encoder.model.save_pretrained(out)
     encoder.tokenizer.save_pretrained(out)
-
-
-def _finished(out: Path, resume: bool) -> bool:
-    """Tell whether a training is already done.
-
-    Raises:
-        BadInput: the directory holds one, or something else, and it is not said to go on with it.
-    """
-    done, begun = (out / SETTINGS).exists(), (out / CHECKPOINT).exists()
-    if (done or begun) and not resume:
-        raise BadInput(f"{out}: holds a training already: add --resume, or give another --out.")
-    if (out / "config.json").exists() and not (done or begun):
-        raise BadInput(f"{out}: holds a model that is no training of ours: give another --out.")
-    return done and not begun
