@@ -30,6 +30,7 @@ from sandbox.network import network_shut
 from sandbox.request import build_request
 from sandbox.response import ERROR_TEXTS, StatusCode
 from sandbox.route import Routes
+from sandbox.secrets import _PATTERNS, _SHORTEST, REDACTED, Redactor
 from sandbox.tool import Api, Tool
 from sandbox.world import World
 from tests.api_server import ApiServer, api_server
@@ -698,6 +699,14 @@ def test_the_short_way_to_read_a_tool_input_gives_the_same(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sandbox.importers.stabletoolbench._is_json_in_python", lambda _: False)
         assert read_input(text) == read
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.text(max_size=30), st.from_regex(_PATTERNS, fullmatch=True), st.text(max_size=30))
+def test_the_short_way_to_look_for_keys_misses_none(before: str, key: str, after: str) -> None:
+    text = before + key + after
+    assert Redactor().text(text) == _PATTERNS.sub(REDACTED, text)
+    assert len(key) >= _SHORTEST
 
 
 def test_keys_in_a_cache_are_taken_out_and_its_calls_are_found(tmp_path: Path) -> None:
