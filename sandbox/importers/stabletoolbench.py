@@ -20,6 +20,7 @@ from sandbox.catalogue import Catalogue
 from sandbox.encoding import text_encoder
 from sandbox.errors import BadInput
 from sandbox.importers.intake import Imported, Intake, known_documents
+from sandbox.importers.observation import Observation
 from sandbox.importers.sketch import sketch_parameters
 from sandbox.importers.toolbench import UNKNOWN_URL
 from sandbox.names import function_name, standardise
@@ -34,7 +35,6 @@ _NOT_JSON_IN_PYTHON = re.compile(r'"|\\|true|false|null|NaN|Infinity')
 
 _read_json = json.JSONDecoder().raw_decode
 _redactor = Redactor()
-_ascii = text_encoder()
 _readable = text_encoder(ensure_ascii=False)
 
 Arguments = dict[str, Any] | str
@@ -209,18 +209,7 @@ def _recordings(
     function = api.function_name or function_name(tool.name, standardise(api.name))
     for arguments, value in entries:
         error = value.get("error") or ""
-        request = {
-            "body": _ascii({"function": function, "arguments": arguments}),
-            "headers": {"content-type": ["application/json"]},
-            "method": "POST",
-            "uri": UNKNOWN_URL,
-        }
-        observation = _readable({"error": error, "response": value["response"]})
-        response = {
-            "body": {"string": _encodable(_redactor.text(observation))},
-            "headers": {"content-type": ["application/json"]},
-            "status": {"code": 200, "message": "OK"},
-        }
+        shown = _readable({"error": error, "response": value["response"]})
         call = ApiCall(tool.category, tool.name, api.name, arguments)
         code = _CODES.get(error, 0) if isinstance(error, str) else 0
-        yield Recording(call, request, response, status_code=code)
+        yield Observation.of(call, function, _encodable(_redactor.text(shown)), code)
