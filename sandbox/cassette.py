@@ -83,7 +83,7 @@ class Recording:
         place = {"category": self.call.category, "tool": self.call.tool}
         entry = {**place, "transient": self.transient, "interaction": interaction}
         line = _line(entry)
-        return line if line.isascii() or _is_text(line) else json.dumps(entry)
+        return line if line.isascii() or is_text(line) else json.dumps(entry)
 
     @classmethod
     def from_line(cls, line: str) -> "Recording":
@@ -226,7 +226,7 @@ class _Dumper(yaml.CSafeDumper):
 
     def represent_text(self, text: str) -> yaml.Node:
         """Write a text."""
-        if text.isascii() or _is_text(text):
+        if text.isascii() or is_text(text):
             return self.represent_str(text)
         return self.represent_binary(text.encode("utf-8", "surrogatepass"))
 
@@ -250,10 +250,10 @@ def _text(raw: bytes) -> str | bytes:
         text = raw.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
         return raw
-    return raw if _is_text(text) else text
+    return raw if is_text(text) else text
 
 
-def _is_text(text: str) -> bool:
+def is_text(text: str) -> bool:
     """Tell whether there are no halves of characters in a text."""
     try:
         text.encode()

@@ -52,8 +52,18 @@ _PATTERNS = re.compile(
 )
 """Shapes of well-known keys: OpenAI, RapidAPI, AWS, GitHub, Hugging Face, JSON web tokens."""
 
-_MARKS = ("sk-", "msh", "AKIA", "hf_", "eyJ", "earer", "ghp_", "gho_", "ghu_", "ghs_", "ghr_")
-"""A text without any of these has no such key; to look for them is five times as fast."""
+_MARKS = {
+    "-": ("sk-",),
+    "J": ("eyJ",),
+    "K": ("AKIA",),
+    "_": ("hf_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
+    "j": ("jsn",),
+    "r": ("earer",),
+}
+"""A text without any of these has no such key; each stands under its rarest character.
+
+To look for a character is many times as fast as to look for a word, and a word than for a pattern.
+"""
 
 _SHORTEST = 19
 """Characters of the shortest key of these shapes."""
@@ -111,10 +121,8 @@ class Redactor:
         """
         for secret in self._sent if sent else self._known:
             text = text.replace(secret, REDACTED)
-        if len(text) >= _SHORTEST:
-            for mark in _MARKS:
-                if mark in text:
-                    return _PATTERNS.sub(REDACTED, text)
+        if len(text) >= _SHORTEST and _has_mark(text):
+            return _PATTERNS.sub(REDACTED, text)
         return text
 
     def value(self, value: Any) -> Any:
@@ -142,6 +150,15 @@ class Redactor:
             except UnicodeDecodeError:
                 return body
         return self.text(body, sent) if body is not None else None
+
+
+def _has_mark(text: str) -> bool:
+    for character, marks in _MARKS.items():
+        if character in text:
+            for mark in marks:
+                if mark in text:
+                    return True
+    return False
 
 
 def _forms(secrets: Iterable[str | None]) -> list[str]:

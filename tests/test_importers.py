@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from sandbox.cassette import Recording, cassettes, read_cassette
 from sandbox.catalogue import document
 from sandbox.errors import BadInput, CorruptTape, ToolReplayError, UnrecordedCall
 from sandbox.importers.intake import Imported, take_in
+from sandbox.importers.observation import Observation
 from sandbox.importers.openapi import import_openapi
 from sandbox.importers.sketch import IMPORTED_CATEGORY
 from sandbox.importers.stabletoolbench import import_stabletoolbench, read_input
@@ -30,6 +32,7 @@ from sandbox.network import network_shut
 from sandbox.request import build_request
 from sandbox.response import ERROR_TEXTS, StatusCode
 from sandbox.route import Routes
+from sandbox.secrets import _PATTERNS, _SHORTEST, REDACTED, Redactor
 from sandbox.tool import Api, Tool
 from sandbox.world import World
 from tests.api_server import ApiServer, api_server
@@ -698,6 +701,35 @@ def test_the_short_way_to_read_a_tool_input_gives_the_same(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sandbox.importers.stabletoolbench._is_json_in_python", lambda _: False)
         assert read_input(text) == read
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.builds(ApiCall, st.text(), st.text(), st.text(), st.text() | INPUTS),
+    st.text(),
+    st.text(),
+    st.integers(0, 12),
+    st.booleans(),
+    st.none() | st.text(),
+)
+def test_the_short_way_to_write_an_observation_gives_the_same(
+    call: ApiCall, function: str, text: str, code: int, transient: bool, instruction: str | None
+) -> None:
+    made = Observation.of(call, function, text, code)
+    observation = replace(made, transient=transient, instruction=instruction)
+    line = observation.to_line()
+    assert line == Recording(**vars(observation)).to_line()
+    assert Recording.from_line(line).to_line() == line
+    halved = replace(observation, call=replace(call, tool="half \ud800"))
+    assert halved.to_line() == Recording(**vars(halved)).to_line()
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.text(max_size=30), st.from_regex(_PATTERNS, fullmatch=True), st.text(max_size=30))
+def test_the_short_way_to_look_for_keys_misses_none(before: str, key: str, after: str) -> None:
+    text = before + key + after
+    assert Redactor().text(text) == _PATTERNS.sub(REDACTED, text)
+    assert len(key) >= _SHORTEST
 
 
 def test_keys_in_a_cache_are_taken_out_and_its_calls_are_found(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from sandbox.catalogue import Catalogue
 from sandbox.encoding import text_encoder
 from sandbox.errors import BadInput
 from sandbox.importers.intake import Imported, Intake, known_documents
+from sandbox.importers.observation import Observation
 from sandbox.importers.sketch import sketch_parameters
 from sandbox.importers.toolbench import UNKNOWN_URL
 from sandbox.names import function_name, standardise
@@ -29,11 +30,11 @@ from sandbox.tool import Api, Tool
 
 _CODES = {text: int(code) for code, text in ERROR_TEXTS.items()}
 
-_NOT_JSON_IN_PYTHON = re.compile(r'["\\]|true|false|null|NaN|Infinity')
+_NOT_JSON_IN_PYTHON = re.compile(r'"|\\|true|false|null|NaN|Infinity')
 """What Python writes in another way than JSON, or does not know."""
 
+_read_json = json.JSONDecoder().raw_decode
 _redactor = Redactor()
-_ascii = text_encoder()
 _readable = text_encoder(ensure_ascii=False)
 
 Arguments = dict[str, Any] | str
@@ -124,7 +125,7 @@ def read_input(text: str) -> Arguments:
     text = _encodable(text)
     value: Any = None
     with suppress(ValueError, RecursionError):
-        value = json.loads(text.replace("'", '"') if _is_json_in_python(text) else text or "{}")
+        value = _of_python(text) if _is_json_in_python(text) else json.loads(text or "{}")
     if value is None:
         try:
             with warnings.catch_warnings():
@@ -143,6 +144,15 @@ def _is_json_in_python(text: str) -> bool:
     Most tool inputs are, and JSON is read five times as fast.
     """
     return text.startswith("{'") and not _NOT_JSON_IN_PYTHON.search(text)
+
+
+def _of_python(text: str) -> Any:
+    """Read a dictionary that is JSON but for its quotes; nothing where more text follows.
+
+    It begins without white space, for which `json.loads` looks longer than it reads.
+    """
+    value, end = _read_json(text.replace("'", '"'))
+    return value if end == len(text) else None
 
 
 def _has_surrogates(value: Any) -> bool:
@@ -199,18 +209,7 @@ def _recordings(
     function = api.function_name or function_name(tool.name, standardise(api.name))
     for arguments, value in entries:
         error = value.get("error") or ""
-        request = {
-            "body": _ascii({"function": function, "arguments": arguments}),
-            "headers": {"content-type": ["application/json"]},
-            "method": "POST",
-            "uri": UNKNOWN_URL,
-        }
-        observation = _readable({"error": error, "response": value["response"]})
-        response = {
-            "body": {"string": _encodable(_redactor.text(observation))},
-            "headers": {"content-type": ["application/json"]},
-            "status": {"code": 200, "message": "OK"},
-        }
+        shown = _readable({"error": error, "response": value["response"]})
         call = ApiCall(tool.category, tool.name, api.name, arguments)
         code = _CODES.get(error, 0) if isinstance(error, str) else 0
-        yield Recording(call, request, response, status_code=code)
+        yield Observation.of(call, function, _encodable(_redactor.text(shown)), code)
