@@ -64,10 +64,9 @@ def opened_maker(
             processes and the mode records.
         UnrecordedCompletion: only recordings may answer, and none does.
     """
-    distributed = executor != "local"
-    if distributed:
+    if executor != "local":
         refuse_to_record(chosen.mode, executor)
-    opened = partial(_opened_writing, world, chosen) if distributed else None
+    opened = partial(_opened_writing, world, chosen)
     with (
         open_executor(executor, workers) as spread,
         _opened_writer(world, chosen, workers) as writer,

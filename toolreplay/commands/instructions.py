@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolreplay.commands.options import AsJson, Budget, ExecutorName, Host, Key, Via
+from toolreplay.commands.options import AsJson, Budget, ExecutorName, Host, Key, ModelUrl, Via
 from toolreplay.commands.screen import progress_bar, show, show_json
 
 if TYPE_CHECKING:
@@ -53,9 +53,7 @@ def instructions(
             min=0, max=1, help="Share of requests by phrasings that nothing offered can meet."
         ),
     ] = 0.08,
-    base_url: Annotated[
-        str | None, typer.Option(envvar="OPENAI_BASE_URL", help="The model server's address.")
-    ] = None,
+    base_url: ModelUrl = None,
     mode: Annotated[
         str,
         typer.Option(help="How calls of phrasings are answered: replay, simulate, live, refresh."),

@@ -31,7 +31,7 @@ class Maker:
         writer: writes drafts.
         filters: judge them, one after the other.
         executor: has the samples of a wave written over.
-        opened: opens the writing in a process of a cluster; by default it is the writer's own.
+        opened: opens the writing in a process of a cluster; threads share the writer's own.
 
     Attributes:
         samples: that were written over.
@@ -63,7 +63,7 @@ class Maker:
         barren, made, each = 0, 0, self._writer.each
         left = iter(samples)
         while made < number and (wave := list(islice(left, ceil((number - made) / each)))):
-            for written in in_order(self._executor.run(self._opened, wave)):
+            for written in in_order(self._executor.run(self._opened, wave, self._writer.write)):
                 before = made
                 for draft in self._judged(written, number - made):
                     made += 1
