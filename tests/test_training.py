@@ -25,12 +25,12 @@ from trainer.base import UNKNOWN_LICENCE, find_base
 from trainer.conversation import Conversation, data_hash, read_conversations, render
 from trainer.dataset import (
     conversations,
-    giving_up,
     instances,
     openai_records,
     read_answers,
 )
 from trainer.layout import layout_of
+from trainer.lessons import giving_up
 from trainer.lora import Settings, Step, plan, train, wrap
 from trainer.packing import (
     IGNORED,
