@@ -365,13 +365,14 @@ def test_two_processes_make_the_adapter_of_one(models: dict[str, Path], tmp_path
     assert alone.exit_code == 0, alone.output
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     program = str(Path(sys.executable).parent / "toolreplay")
-    subprocess.run(
+    together = subprocess.run(
         [*launch, program, *command, "--out", str(tmp_path / "two")],
         env={**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
-        check=True,
         capture_output=True,
+        text=True,
         timeout=300,
     )
+    assert together.returncode == 0, together.stderr
     one, two = (
         json.loads((tmp_path / name / "training_card.json").read_text()) for name in ("one", "two")
     )

@@ -186,7 +186,9 @@ def train(
     if accelerator.is_main_process:
         save_adapter(adapted, base, out)
     accelerator.wait_for_everyone()
-    return loop.result()
+    result = loop.result()
+    accelerator.end_training()
+    return result
 
 
 def _precision(settings: Settings) -> str:
