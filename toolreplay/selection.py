@@ -23,12 +23,12 @@ def grounded_paths(
             right one after a search's prompt for another.
     """
     opened = [Cases(run) for run in runs]
-    right: dict[str, dict[str, Any]] = {}
+    right: dict[str, Cases] = {}
     for cases in opened:
         for case in cases:
             name = case.instruction.id
             if name not in right and _is_grounded(case):
-                right[name] = case.answer
+                right[name] = cases
                 yield case.answer
     given_up: set[str] = set()
     for cases in opened if give_up or try_again else ():
@@ -37,18 +37,21 @@ def grounded_paths(
             if give_up and name not in given_up and _is_unbacked(case):
                 given_up.add(name)
                 yield giving_up(case.answer)
-            if try_again and name in right and not _is_grounded(case) and _has_path(case):
-                lesson = trying_again(case.answer, right[name])
-                if lesson is not None:
-                    yield lesson
+            if try_again and right.get(name, cases) is not cases:
+                yield from _another_call(case, right[name])
 
 
 def _is_grounded(case: Case) -> bool:
     return judge(case.instruction, case.answer).grounded
 
 
-def _has_path(case: Case) -> bool:
-    return bool(case.answer["answer_generation"].get("train_messages"))
+def _another_call(case: Case, right: Cases) -> Iterator[dict[str, Any]]:
+    """Give the lesson of the wrong call of an answer, if it is wrong and made one."""
+    if _is_grounded(case) or not case.answer["answer_generation"].get("train_messages"):
+        return
+    lesson = trying_again(case.answer, right.read(case.instruction.id).answer)
+    if lesson is not None:
+        yield lesson
 
 
 def _is_unbacked(case: Case) -> bool:

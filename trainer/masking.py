@@ -25,8 +25,11 @@ def mask(answers: Iterable[dict[str, Any]], share: float) -> Iterator[dict[str, 
     """
     for answer in answers:
         generation = answer["answer_generation"]
+        if not generation["valid_data"]:
+            yield answer
+            continue
         draw = random.Random(f"mask/{generation['query']}")
-        if draw.random() >= share or not generation["valid_data"]:
+        if draw.random() >= share:
             yield answer
             continue
         names = _made_up([function["name"] for function in generation["function"]], draw)

@@ -102,8 +102,9 @@ def instructions(
     catalogues = _catalogues(opened, kind, part, split is not None)
     counts = {p: number if p == "Inst" or not split else ceil(number * split) for p in catalogues}
     policy = LivePolicy(key=key, via=via, hosts=frozenset(host) if host else None, budget=budget)
-    asked = (temperature, max_tokens, plain, unsolvable)
-    chosen = Chosen(writer, read_mode(mode), policy, base_url, *asked)
+    chosen = Chosen(
+        writer, read_mode(mode), policy, base_url, temperature, max_tokens, plain, unsolvable
+    )
     making = opened_maker(opened, chosen, Filters(opened, least), workers, executor)
     drafts: list[Draft] = []
     with making as maker, progress_bar() as progress:
