@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -181,7 +180,7 @@ def evaluate(
     sets: dict[str, _Tally] = {}
     overall, labelled = _Tally(OVERALL, names), Counter[_Labelled]()
     own = CaseJudge(cases, judges, aspects)
-    judging = (executor or Threads()).run(opened or (lambda: nullcontext(own)), [*cases.names], own)
+    judging = (executor or Threads()).run([*cases.names], own, opened)
     for judged in in_order(judging):
         evaluation.judged.add(judged)
         tally = sets.setdefault(judged.set_name, _Tally(judged.set_name, names))

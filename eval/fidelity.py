@@ -7,7 +7,6 @@ every recording of the same API with an equal answer: it would give the answer a
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import median
@@ -191,9 +190,7 @@ def measure(
         A result per trial, in their order.
     """
     questions = [trial.question for trial in tried]
-    answering = (executor or Threads(workers)).run(
-        opened or (lambda: nullcontext(way)), questions, way
-    )
+    answering = (executor or Threads(workers)).run(questions, way, opened)
     for trial, reply in zip(tried, in_order(answering), strict=True):
         yield _result(trial, name, reply)
 

@@ -39,16 +39,17 @@ class Executor(Protocol):
 
     def run(
         self,
-        opened: Opened[Item, Result],
         items: Sequence[Item],
         work: Work[Item, Result] | None = None,
+        opened: Opened[Item, Result] | None = None,
     ) -> Iterator[tuple[int, Result]]:
         """Give each item's place and result, as they are done.
 
         Args:
-            opened: opens the work, for who shares nothing with this process.
             items: the items.
-            work: the same work, open here already; threads do it, and open nothing.
+            work: the work, open here already; threads do it. None to open it.
+            opened: opens the work; who shares nothing with this process does so. None where `work`
+                can be sent as it is.
 
         Raises:
             Exception: whatever the work raises, at once.
@@ -79,12 +80,12 @@ class Threads:
 
     def run(
         self,
-        opened: Opened[Item, Result],
         items: Sequence[Item],
         work: Work[Item, Result] | None = None,
+        opened: Opened[Item, Result] | None = None,
     ) -> Iterator[tuple[int, Result]]:
         """See `Executor`."""
-        with nullcontext(work) if work else opened() as do:
+        with _opening(work, None if work else opened)() as do:
             if self.workers == 1:
                 yield from enumerate(map(do, items))
                 return
@@ -111,9 +112,9 @@ class RayWorkers:
 
     def run(
         self,
-        opened: Opened[Item, Result],
         items: Sequence[Item],
         work: Work[Item, Result] | None = None,
+        opened: Opened[Item, Result] | None = None,
     ) -> Iterator[tuple[int, Result]]:
         """See `Executor`."""
         import ray
@@ -123,7 +124,8 @@ class RayWorkers:
         actor: Any = ray.remote(_Worker).options(
             max_restarts=-1, max_task_retries=RETRIES, num_cpus=0, scheduling_strategy="SPREAD"
         )
-        workers = [actor.remote(opened) for _ in range(min(self.workers, len(items)))]
+        opening = _opening(work, opened)
+        workers = [actor.remote(opening) for _ in range(min(self.workers, len(items)))]
         pool: Any = ActorPool(workers)
         lost = set(range(len(items)))
         said = ""
@@ -152,6 +154,21 @@ class RayWorkers:
                 f"command again does those that are missing. Fewer --workers leave each more "
                 f"memory; every machine needs this toolreplay and the world at the same path."
             )
+
+
+def _opening(
+    work: Work[Item, Result] | None, opened: Opened[Item, Result] | None
+) -> Opened[Item, Result]:
+    """Give what opens a piece of work; one that is open already needs nothing more.
+
+    Raises:
+        ValueError: neither was given.
+    """
+    if opened is not None:
+        return opened
+    if work is None:
+        raise ValueError("Give the work, or what opens it.")
+    return lambda: nullcontext(work)
 
 
 class _Worker:

@@ -85,7 +85,7 @@ class Probe:
         Yields:
             A finding per API, in the order of the catalogue.
         """
-        yield from in_order(executor.run(self._opened, list(catalogue.apis())))
+        yield from in_order(executor.run(list(catalogue.apis()), opened=self._opened))
 
     @contextmanager
     def _opened(self) -> Iterator[Callable[[tuple[Tool, Api]], Probed]]:

@@ -9,7 +9,6 @@ import hashlib
 import importlib.metadata
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
@@ -81,10 +80,7 @@ class Run:
             else:
                 open_ones.append(instruction)
         self._world.store.counts()
-        own = self._solver.answer
-        solving = (executor or Threads(workers)).run(
-            opened or (lambda: nullcontext(own)), open_ones, own
-        )
+        solving = (executor or Threads(workers)).run(open_ones, self._solver.answer, opened)
         for place, answer in solving:
             write_whole(self._answer_path(open_ones[place]), answer)
             yield open_ones[place]

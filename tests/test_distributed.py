@@ -58,8 +58,8 @@ def test_a_run_whose_worker_was_killed_equals_the_local_one(
 def test_an_item_that_kills_every_worker_costs_itself_alone() -> None:
     with open_executor("ray", 2) as executor:
         with pytest.raises(BadInput, match=r"^5 is odd\.$"):
-            list(executor.run(halving, [2, 4, 5]))
-        running = executor.run(dying_at_three, [1, 2, 3, 4, 5, 6])
+            list(executor.run([2, 4, 5], opened=halving))
+        running = executor.run([1, 2, 3, 4, 5, 6], opened=dying_at_three)
         assert dict(islice(running, 5)) == {0: -1, 1: -2, 3: -4, 4: -5, 5: -6}
         with pytest.raises(WorkerLost, match="1 of 6 items were lost"):
             next(running)

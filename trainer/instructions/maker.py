@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
 from itertools import islice
 from math import ceil
 from typing import Any
@@ -50,7 +49,7 @@ class Maker:
         self._writer = writer
         self._filters = filters
         self._executor = executor or Threads()
-        self._opened = opened or (lambda: nullcontext(writer.write))
+        self._opened = opened
         self._silent_in_a_row = 0
         self.samples = self.silent = self.written = self.kept = 0
 
@@ -63,7 +62,7 @@ class Maker:
         barren, made, each = 0, 0, self._writer.each
         left = iter(samples)
         while made < number and (wave := list(islice(left, ceil((number - made) / each)))):
-            for written in in_order(self._executor.run(self._opened, wave, self._writer.write)):
+            for written in in_order(self._executor.run(wave, self._writer.write, self._opened)):
                 before = made
                 for draft in self._judged(written, number - made):
                     made += 1
