@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
+from weakref import WeakValueDictionary
 
 from sandbox.call import ApiCall
 from sandbox.cassette import (
@@ -77,7 +78,7 @@ class Tape:
         self._journal = Journal(world.path)
         self._doors = ExitStack()
         self._lock = threading.Lock()
-        self._call_locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._call_locks: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
         self._fresh: dict[str, Recording] = {}
         self._filed: dict[tuple[str, str], dict[str, list[Recording]]] = {}
         self.results: Counter[Result] = Counter()
@@ -116,7 +117,7 @@ class Tape:
         found = self._world.document(call)
         key = self._world.key(call)
         with self._lock:
-            lock = self._call_locks[key]
+            lock = self._call_locks.setdefault(key, threading.Lock())
         with lock:
             if key in self._fresh:
                 return self._result("kept", self._fresh[key], "live")

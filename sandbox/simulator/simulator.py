@@ -3,10 +3,10 @@
 import hashlib
 import json
 import threading
-from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from sandbox.call import ApiCall, canonical_arguments
 from sandbox.cassette import Recording
@@ -59,7 +59,7 @@ class Simulator:
         self._world = world
         self._engine = engine
         self._completions = completions
-        self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._locks: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
         self._lock = threading.Lock()
         self._examples = lru_cache(maxsize=TOOLS_KEPT)(self._read_examples)
 
@@ -140,7 +140,7 @@ class Simulator:
         clean = Redactor(given=secret_values(call.arguments)).value(call.arguments)
         own = ApiCall(tool.category, tool.name, api.name, clean)
         with self._lock:
-            lock = self._locks[_identity(key, before)]
+            lock = self._locks.setdefault(_identity(key, before), threading.Lock())
         with lock:
             there = self.simulation.find(own, key, before)
             outdated = (key, before) in self.outdated
