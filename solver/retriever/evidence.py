@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from solver.retriever.bm25 import words_of
 from solver.retriever.index import Index
 
 CANDIDATES = 50
@@ -71,7 +72,8 @@ def gather(index: Index, request: Request, count: int = CANDIDATES) -> Evidence:
         request: the request.
         count: candidates that each side proposes.
     """
-    terms, names = index.terms.scores(request.text), index.names.scores(request.text)
+    asked = words_of(request.text)
+    terms, names = index.terms.scores_of(asked), index.names.scores_of(asked)
     proposed = [index.nearest(request.vectors, count).ravel(), best(terms, count)]
     candidates = np.unique(np.concatenate(proposed))
     cosines = index.vectors[candidates] @ request.vectors.T
