@@ -26,9 +26,11 @@ from solver.retriever import (
 )
 from solver.retriever.bm25 import Bm25, words_of
 from solver.retriever.collection import Query, read_collection, write_toolbench
-from solver.retriever.evidence import KINDS, gather
+from solver.retriever.document import Document
+from solver.retriever.evidence import KINDS, Request, gather
 from solver.retriever.index import FOLDER
 from solver.retriever.request import parts_of
+from solver.retriever.retriever import read_weights
 from tests.conftest import DEMO
 from toolreplay.cli import app, main
 
@@ -163,6 +165,86 @@ def test_evidence_is_what_its_columns_say(world: World, encoder: Encoder) -> Non
         assert own[f"tool's {kind}"] == column[tool].max()
 
 
+def test_of_a_category_its_other_tools_speak() -> None:
+    cosines = {
+        ("Sea", "Fish"): (0.6, 0.8),
+        ("Sea", "Tides"): (0.8,),
+        ("Sea", "Ports"): (0.0,),
+        ("Money", "Fish"): (0.6, 0.28),
+        ("Air", "Wind"): (0.96, 0.28),
+        ("Air", "Rain"): (-0.6,),
+        ("Air", "Fog"): (-0.8,),
+    }
+    others = {
+        ("Sea", "Fish"): 8,
+        ("Sea", "Tides"): 8,
+        ("Sea", "Ports"): 8,
+        ("Money", "Fish"): 0,
+        ("Air", "Wind"): -6,
+        ("Air", "Rain"): 9.6,
+        ("Air", "Fog"): 9.6,
+    }
+    apis = [(place, cosine) for place, of_tool in cosines.items() for cosine in of_tool]
+    documents = [Document(*place, f"{n}", "", "", "") for n, (place, _) in enumerate(apis)]
+    vectors = np.array([(c, math.sqrt(1 - c * c)) for _, c in apis], dtype=np.float32)
+    index = Index(documents, vectors, "none")
+    evidence = gather(index, Request("none of their words", np.float32([[1, 0]])))
+    assert evidence.candidates.tolist() == list(range(len(apis)))
+    for kind in ("whole", "part"):
+        column = evidence.columns[:, KINDS.index(f"category's {kind}")]
+        assert column.tolist() == pytest.approx([others[place] for place, _ in apis])
+    for kind in ("terms", "names"):
+        assert not evidence.columns[:, KINDS.index(f"category's {kind}")].any()
+
+
+@pytest.mark.parametrize("categories", [1, 4, 40])
+def test_the_evidence_of_others_is_what_a_loop_finds(categories: int) -> None:
+    draw = np.random.default_rng(categories)
+    words = ("fish", "moon", "rain", "ship")
+    documents = []
+    for number in range(300):
+        tool = int(draw.integers(60))
+        said = " ".join(draw.choice(words, draw.integers(1, 4)))
+        place = (f"c{tool % categories}", f"t{tool}", f"{number}")
+        documents.append(Document(*place, said, said, said))
+    vectors = draw.normal(size=(303, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    index = Index(documents, vectors[:300], "none")
+    evidence = gather(index, Request("fish and moon", vectors[300:]))
+    assert evidence.columns.dtype == np.float32
+    found = [documents[n] for n in evidence.candidates]
+    for row, one in enumerate(found):
+        alike = [two.category == one.category for two in found]
+        own = [two.tool == one.tool for two in found]
+        for kind in ("whole", "part", "terms", "names"):
+            column = evidence.columns[:, KINDS.index(kind)].tolist()
+            of_tool = [v for v, mine in zip(column, own, strict=True) if mine]
+            of_others = [v for v, a, mine in zip(column, alike, own, strict=True) if a and not mine]
+            told = dict(zip(KINDS, evidence.columns[row].tolist(), strict=True))
+            assert told[f"tool's {kind}"] == max(of_tool)
+            assert told[f"category's {kind}"] == max(of_others, default=0)
+
+
+def test_without_weights_hybrid_is_rrf(world: World, encoder: Encoder) -> None:
+    retriever = Retriever(Index.build(documents_of(world.catalogue), encoder), encoder)
+    request = "When is the next full moon?"
+    assert retriever.search(request, 9) == retriever.search(request, 9, "rrf")
+
+
+def test_weights_of_an_earlier_version_are_refused(tmp_path: Path) -> None:
+    weights = {kind: 1.0 for kind in KINDS if not kind.startswith("category")}
+    settings = tmp_path / "retriever.json"
+    settings.write_text(json.dumps({"format": 1, "weights": weights}))
+    with pytest.raises(BadInput, match=r"earlier version .*category's names: train again"):
+        read_weights(tmp_path)
+    settings.write_text(json.dumps({"format": 1, "weights": dict.fromkeys(KINDS, 1.0)}))
+    assert read_weights(tmp_path) == dict.fromkeys(KINDS, 1.0)
+    for damaged in ("{}", '{"weights": 3}', '{"weights": {"whole": "much"}}'):
+        settings.write_text(damaged)
+        with pytest.raises(BadInput, match="damaged"):
+            read_weights(tmp_path)
+
+
 def test_the_index_is_made_once_and_follows_the_catalogue(world: World, encoder: Encoder) -> None:
     retriever, state = open_retriever(world)
     assert state == "built"
@@ -207,8 +289,9 @@ def test_a_saved_index_answers_as_the_one_in_memory(
     index.save(tmp_path / "index")
     again = Index.load(tmp_path / "index")
     for request in ("convert 10 euros to dollars", "sunrise tomorrow in Rome"):
-        one, two = (Retriever(i, encoder).search(request, 9) for i in (index, again))
-        assert one == two
+        for weights in (None, dict.fromkeys(KINDS, 1.0)):
+            one, two = (Retriever(i, encoder, weights).search(request, 9) for i in (index, again))
+            assert one == two
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,13 @@ def test_a_stopped_training_ends_in_the_same_bytes(
         assert whole == parts, name
     assert not (tmp_path / "parts" / "checkpoint.safetensors").exists()
 
+    settings = tmp_path / "parts" / "retriever.json"
+    earlier = json.loads(settings.read_bytes())
+    del earlier["weights"]["category's part"]
+    settings.write_text(json.dumps(earlier))
+    with pytest.raises(BadInput, match=r"category's part.* another directory"):
+        train_retriever(learnt, tiny, tmp_path / "parts", SHORT, resume=True)
+
 
 def test_only_the_top_is_trained_and_it_reads_as_the_encoder_does(
     demo: tuple[Collection, Collection], tiny: Path, tmp_path: Path

@@ -46,7 +46,11 @@ class Bm25:
         Returns:
             A score per text, float32; 0 where no word is shared.
         """
-        known = [word for word in self._cut(request) if word in self._index.vocab_dict]
+        return self.scores_of(self._cut(request))
+
+    def scores_of(self, words: Sequence[str]) -> np.ndarray:
+        """Score all texts by the words of a request that was cut; see `scores`."""
+        known = [word for word in words if word in self._index.vocab_dict]
         if not known:
             return np.zeros(self._index.scores["num_docs"], dtype=np.float32)
         return np.asarray(self._index.get_scores(known), dtype=np.float32)

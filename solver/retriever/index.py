@@ -108,11 +108,13 @@ class Index:
 
     @cached_property
     def tools(self) -> np.ndarray:
-        """The number of each document's tool: (documents,)."""
-        numbers: dict[tuple[str, str], int] = {}
-        return np.array(
-            [numbers.setdefault((d.category, d.tool), len(numbers)) for d in self.documents]
-        )
+        """The number of each document's tool, in the order of the categories: (documents,)."""
+        return _numbered([(document.category, document.tool) for document in self.documents])
+
+    @cached_property
+    def categories(self) -> np.ndarray:
+        """The number of each document's category: (documents,)."""
+        return _numbered([document.category for document in self.documents])
 
     @cached_property
     def hashes(self) -> list[str]:
@@ -201,6 +203,12 @@ def open_index(
         index = Index.build(documents, encoder, known, advance)
         index.save(folder)
         return index, "updated" if before else "built"
+
+
+def _numbered(names: Sequence[Any]) -> np.ndarray:
+    """Number names in their order; equal ones have one number."""
+    numbers = {name: number for number, name in enumerate(sorted(set(names)))}
+    return np.array([numbers[name] for name in names])
 
 
 def _read_about(folder: Path) -> dict[str, Any]:

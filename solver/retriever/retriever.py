@@ -140,16 +140,23 @@ def read_weights(path: Path) -> dict[str, float] | None:
     """Read the weights of a trained retriever; None where the directory holds a plain model.
 
     Raises:
-        BadInput: the settings are damaged or of another version.
+        BadInput: the settings are damaged, or lack weights that there are now.
     """
     file = path / SETTINGS
     if not file.exists():
         return None
     try:
-        weights: dict[str, Any] = json.loads(file.read_bytes())["weights"]
-        return {kind: float(weights[kind]) for kind in KINDS}
+        given = json.loads(file.read_bytes())["weights"]
+        weights = {kind: float(given[kind]) for kind in KINDS if kind in given}
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{file}: damaged, or of another version ({error}): train again.") from error
+    missing = [kind for kind in KINDS if kind not in weights]
+    if missing:
+        raise BadInput(
+            f"{file}: an earlier version fitted the weights, without those of "
+            f"{', '.join(missing)}: train again, into another directory."
+        )
+    return weights
 
 
 def read_way(name: str) -> Way:

@@ -14,7 +14,7 @@ from sandbox.errors import BadInput
 from solver.retriever.collection import Collection
 from solver.retriever.encoder import Encoder
 from solver.retriever.index import Index
-from solver.retriever.retriever import SETTINGS, Retriever
+from solver.retriever.retriever import SETTINGS, Retriever, read_weights
 from trainer.checkpoint import NAME as CHECKPOINT
 from trainer.checkpoint import finished
 from trainer.retriever.training import Settings, Step, train
@@ -64,6 +64,7 @@ def train_retriever(
             raise BadInput(
                 f"{out}: holds a training with other data or settings: give another --out."
             )
+        read_weights(out)
         return done
     if (out / "config.json").exists() and not (out / CHECKPOINT).exists():
         raise BadInput(f"{out}: holds a model that is no training of ours: give another --out.")
