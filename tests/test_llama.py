@@ -16,6 +16,7 @@ pytest.importorskip("llama_cpp", reason="needs the extra 'local'")
 from sandbox.chat import CONTEXT_FULL, Completion, CompletionRequest, Sampling
 from sandbox.errors import BadInput
 from sandbox.function import FINISH, function_for
+from sandbox.llama.cut import cut
 from sandbox.llama.files import ModelSpec
 from sandbox.llama.model import LlamaModel
 from sandbox.llama.pick import in_string
@@ -277,6 +278,26 @@ def test_layouts(opened: Any) -> None:
     untaught = opened("chat")._layout.prompt(request.messages, request.functions)
     assert untaught.startswith(f"<|im_start|>system\n{SYSTEM['content']}\nFunctions:\n- by_city")
     assert "<|im_start|>user\nResult: 7 degrees<|im_end|>" in untaught
+
+
+def test_a_call_is_read_in_the_pieces_in_which_it_was_written(opened: Any) -> None:
+    """What was given to the model and what it wrote come apart."""
+    request = asked("How warm is it?", "7 degrees")
+
+    def pieces(layout: str) -> list[str]:
+        shown = opened("llama", layout=layout)._layout
+        found = cut(shown, request.messages, request.functions)
+        assert "".join(found) == shown.prompt(request.messages, request.functions)
+        return found[1:]
+
+    called, given = "by_city_for_weather_now", '{"city": "Oslo"}'
+    assert pieces("compact") == ["Call: ", f"{called} ", given, "\nResult: 7 degrees\n"]
+    named = ['Call: {"name": "', f'{called}"', ', "arguments": ', given, "}\nResult: 7 degrees\n"]
+    assert pieces("plain") == named
+    assert pieces("toolllama")[1:4] == ["Action: ", f"{called}\n", "Action Input: "]
+    model = opened("llama", layout="compact")
+    first = model.prompt(asked("How warm is it?"))
+    assert model.prompt(request)[: len(first)] == first
 
 
 def test_thoughts_come_before_calls(opened: Any) -> None:

@@ -19,6 +19,7 @@ from transformers import PreTrainedModel
 from typer.testing import CliRunner
 
 from sandbox.errors import BadInput
+from sandbox.llama.cut import cut
 from tests import tiny_models
 from toolreplay.cli import app
 from trainer.base import UNKNOWN_LICENCE, find_base
@@ -206,7 +207,7 @@ def test_each_epoch_has_an_order_of_its_own_and_the_same_plan_twice() -> None:
 @pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("name", ["plain", "compact", "toolllama"])
 def test_every_turn_is_learnt_after_the_prompt_that_inference_shows(name: str, apart: bool) -> None:
-    """Thought, call and stop are learnt; apart, after the very tokens of inference."""
+    """Thought, call and stop are learnt, after the very tokens of inference."""
     path = weather_path("Oslo", 3)
     path["messages"][4]["content"] = "I know."
     tokenizer = tiny_models.byte_level()
@@ -226,10 +227,13 @@ def test_every_turn_is_learnt_after_the_prompt_that_inference_shows(name: str, a
         messages = path["messages"][:turn]
         shown = layout.prompt(messages, FUNCTIONS)
         assert tokenizer.decode(sequence.tokens).startswith(shown)
-        if apart:
-            asked = shown + (form.opening if name != "toolllama" else "")
-            ids = tokenizer(asked, split_special_tokens=True)["input_ids"]
-            assert sequence.tokens[: len(ids)] == ids
+        *pieces, last = cut(layout, messages, FUNCTIONS)
+        last += form.opening if name != "toolllama" else ""
+        ids = list(tokenizer("")["input_ids"])
+        for piece in (*pieces, last):
+            told = tokenizer(piece, split_special_tokens=True, add_special_tokens=False)
+            ids += told["input_ids"]
+        assert sequence.tokens[: len(ids)] == ids
 
 
 def runs(sequence: Sequence, tokenizer: Any) -> list[str]:

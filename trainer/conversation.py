@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import takewhile
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from transformers import PreTrainedTokenizerBase
 
 from sandbox.chat import Message
 from sandbox.errors import BadInput
-from trainer.layout import CallFormat, Layout
+from sandbox.llama.cut import cut, written
+from trainer.layout import Layout
 from trainer.packing import IGNORED, Sequence
 
 _STEP = re.compile(r"\s*Thought:(.*?)\nAction:(.*?)\nAction Input:(.*)", re.DOTALL)
@@ -115,39 +116,35 @@ def render(
         layout: how it is written.
         tokenizer: of the base.
         max_length: tokens of the longest sequence; turns that end beyond it are left out.
-        apart: give each turn a sequence of its own. Its prompt is then cut into tokens in one
-            piece, as at inference; in a shared sequence a few tokens around earlier calls differ.
+        apart: give each turn a sequence of its own.
     """
     rendered = Rendered(layout=layout.name)
     encode, opening = _encoder(tokenizer, layout.special)
     for conversation in conversations:
         rendered.conversations += 1
-        text, tokens, targets = "", list(opening), [IGNORED] * len(opening)
-        for prompt, said in _turns(conversation, layout):
-            if apart or not prompt.startswith(text):
+        tokens: list[int] = []
+        targets: list[int] = []
+        for shown, said in _turns(conversation, layout):
+            asked, answered = [*opening, *chain(*map(encode, shown))], [*map(encode, said)]
+            if apart or asked[: len(tokens)] != tokens:
                 _close(rendered, tokens, targets)
-                text, tokens, targets = "", list(opening), [IGNORED] * len(opening)
-            asked, answered = encode(prompt[len(text) :]), [*map(encode, said)]
-            if len(tokens) + len(asked) + sum(map(len, answered)) > max_length:
+                tokens, targets = [], []
+            if len(asked) + sum(map(len, answered)) > max_length:
                 rendered.too_long += 1
                 continue
-            tokens += asked
-            targets += [IGNORED] * len(asked)
+            targets += [IGNORED] * (len(asked) - len(targets))
+            tokens = asked
             for piece in answered:
                 targets[-1] = piece[0]
                 targets += [*piece[1:], tokenizer.eos_token_id]
                 tokens += piece
-            text = prompt + "".join(said)
             rendered.turns += 1
         _close(rendered, tokens, targets)
     return rendered
 
 
-def _turns(conversation: Conversation, layout: Layout) -> Iterator[tuple[str, list[str]]]:
-    """Give, for each turn to learn, what the model is shown and what it is to write.
-
-    A layout tells only what it shows before a turn. What the model wrote is what the next prompt
-    goes on with, without what closes any turn and opens the next.
+def _turns(conversation: Conversation, layout: Layout) -> Iterator[tuple[list[str], list[str]]]:
+    """Give, for each turn to learn, what the model is shown and what it is to write, in pieces.
 
     Raises:
         BadInput: the layout does not show what the assistant said.
@@ -156,45 +153,10 @@ def _turns(conversation: Conversation, layout: Layout) -> Iterator[tuple[str, li
     if layout.call.thought_ends is None:
         messages = [m | {"content": None} if "function_call" in m else m for m in messages]
     for turn in conversation.turns():
-        before = messages[:turn]
-        prompt = layout.prompt(before, functions)
-        after = layout.prompt([*before, messages[turn]], functions)
-        probes = [
-            layout.prompt([*before, {"role": "assistant", "content": word}], functions)
-            for word in ("a", "b")
-        ]
-        said = after.removesuffix(_common_end(*probes))
-        if len(said) <= len(prompt) or not said.startswith(prompt):
+        said = written(layout, messages[:turn], messages[turn], functions)
+        if not said:
             raise BadInput("This layout does not go on from its prompt: take the layout plain.")
-        yield prompt, _said(said[len(prompt) :], messages[turn], layout.call)
-
-
-def _said(text: str, message: Message, form: CallFormat) -> list[str]:
-    """Cut what the model writes where a local model is held to the layout at inference.
-
-    There it writes a thought, the function's name with the sign after it, and the arguments; the
-    text between them is given to it in tokens of its own, and after the arguments it is stopped.
-    """
-    called = message.get("function_call")
-    named = f"{form.opening}{called['name']}{form.middle}" if called else None
-    if called is None or named is None or named not in text:
-        return [text]
-    thought, _, rest = text.partition(named)
-    whole = rest.startswith(called["arguments"])
-    end = form.thought_ends or ""
-    pieces = (
-        thought + end,
-        form.opening.removeprefix(end),
-        called["name"] + form.middle[0],
-        form.middle[1:],
-        called["arguments"] if whole else rest,
-    )
-    return [piece for piece in pieces if piece]
-
-
-def _common_end(one: str, other: str) -> str:
-    same = takewhile(lambda pair: pair[0] == pair[1], zip(one[::-1], other[::-1], strict=False))
-    return one[len(one) - sum(1 for _ in same) :]
+        yield cut(layout, messages[:turn], functions), said
 
 
 def _close(rendered: Rendered, tokens: list[int], targets: list[int]) -> None:

@@ -18,6 +18,7 @@ from sandbox.chat import (
 )
 from sandbox.errors import BadInput
 from sandbox.llama.context import Context, Work, lane_bytes
+from sandbox.llama.cut import cut
 from sandbox.llama.files import model_name
 from sandbox.llama.grammar import arguments_grammar, schema_grammar
 from sandbox.llama.layout import CallFormat, layout_for
@@ -187,12 +188,16 @@ class LlamaModel:
     def prompt(self, request: CompletionRequest, must_call: bool = True) -> list[int]:
         """Give the tokens that a request is asked with."""
         layout = self._layout
-        text = layout.prompt(request.messages, request.functions)
+        *pieces, last = cut(layout, request.messages, request.functions) or [""]
         if not request.functions:
-            text += layout.call.answer or ""
+            last += layout.call.answer or ""
         elif must_call and layout.call.thought_ends is None:
-            text += layout.call.opening
-        return self._weights.tokens(text, not layout.special, layout.special)
+            last += layout.call.opening
+        tokens: list[int] = []
+        for piece in (*pieces, last):
+            opening = not tokens and not layout.special
+            tokens += self._weights.tokens(piece, opening, layout.special)
+        return tokens
 
     def fits(self, tokens: Sequence[int], sampling: Sampling) -> bool:
         """Whether a prompt leaves room for its answer."""
