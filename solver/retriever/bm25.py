@@ -31,7 +31,7 @@ class Bm25:
 
     def __init__(self, index: bm25s.BM25, cut: Cut | None = None) -> None:
         self._index = index
-        self._cut = cut or words_of
+        self.cut = cut or words_of
 
     @classmethod
     def build(cls, texts: Sequence[str], cut: Cut | None = None) -> "Bm25":
@@ -46,7 +46,7 @@ class Bm25:
         Returns:
             A score per text, float32; 0 where no word is shared.
         """
-        return self.scores_of(self._cut(request))
+        return self.scores_of(self.cut(request))
 
     def scores_of(self, words: Sequence[str]) -> np.ndarray:
         """Score all texts by the words of a request that was cut; see `scores`."""
@@ -57,7 +57,7 @@ class Bm25:
 
     def share_known(self, request: str) -> float:
         """Say which share of a request's words stands in any text."""
-        words = set(self._cut(request))
+        words = set(self.cut(request))
         return sum(word in self._index.vocab_dict for word in words) / max(1, len(words))
 
     def save(self, folder: Path) -> None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from solver.retriever.bm25 import words_of
 from solver.retriever.index import Index
 
 CANDIDATES = 50
@@ -72,7 +71,7 @@ def gather(index: Index, request: Request, count: int = CANDIDATES) -> Evidence:
         request: the request.
         count: candidates that each side proposes.
     """
-    asked = words_of(request.text)
+    asked = index.terms.cut(request.text)
     terms, names = index.terms.scores_of(asked), index.names.scores_of(asked)
     proposed = [index.nearest(request.vectors, count).ravel(), best(terms, count)]
     candidates = np.unique(np.concatenate(proposed))
