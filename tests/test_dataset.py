@@ -9,7 +9,7 @@ import pytest
 from sandbox.errors import BadInput
 from solver import prompts
 from trainer.dataset import conversations, instances, openai_records, read_answers
-from trainer.lessons import trying_again
+from trainer.lessons import giving_up, trying_again
 from trainer.masking import mask
 
 
@@ -81,34 +81,69 @@ def test_masked_functions_bear_one_made_up_name_everywhere_and_always_the_same(
     assert not all(some)
 
 
+OPENING = [{"role": "user", "content": "How far is Oslo?"}]
+
+
 def _answer(*calls: tuple[str, str]) -> dict[str, Any]:
-    path: list[dict[str, Any]] = [{"role": "user", "content": "How far is Oslo?"}]
+    path: list[dict[str, Any]] = list(OPENING)
+    chain: list[dict[str, Any]] = []
     for name, arguments in calls:
-        call = {"name": name, "arguments": arguments}
+        call, result = {"name": name, "arguments": arguments}, f"result of {arguments}"
         path.append({"role": "assistant", "content": None, "function_call": call})
-        path.append({"role": "function", "name": name, "content": f"result of {arguments}"})
-    if calls[-1][0] == "Finish":
-        path.pop()
-    generation = {"query": "How far?", "function": [], "train_messages": [path]}
-    return {"answer_generation": {**generation, "valid_data": True}}
+        path.append({"role": "function", "name": name, "content": result})
+        chain.append({"node_type": "Action", "description": name})
+        inputs = {"node_type": "Action Input", "description": arguments, "observation": result}
+        chain.append(inputs)
+    ended = calls[-1][0] == "Finish"
+    generation = {"query": "How far?", "function": [], "train_messages": [path[:-1]] * ended}
+    return {"trys": [{"chain": chain}], "answer_generation": {**generation, "valid_data": ended}}
 
 
 SAID = ("Finish", '{"return_type": "give_answer", "final_answer": "416 km"}')
+GAVE_UP = ("Finish", '{"return_type": "give_up_and_restart"}')
 RIGHT = _answer(("search", '{"q": "Oslo"}'), ("distance", '{"to": "Oslo"}'), SAID)
+ASTRAY = [("search", '{"q":"Oslo"}'), ("distance", '{"to": "Olso"}')]
 
 
-def test_a_call_that_went_wrong_is_made_again_as_a_search_asks_for_it() -> None:
-    wrong = _answer(("search", '{"q":"Oslo"}'), ("distance", '{"to": "Olso"}'), SAID)
-    lesson = trying_again(wrong, RIGHT)
-    assert lesson is not None
-    (record,) = conversations([lesson])
-    roles = [message["role"] for message in record["messages"]]
+@pytest.mark.parametrize("end", [[SAID], [GAVE_UP], []], ids=["answered", "gave up", "no end"])
+def test_a_wrong_call_is_left_and_the_right_one_made_as_a_search_asks_for_it(
+    end: list[tuple[str, str]],
+) -> None:
+    wrong = _answer(*ASTRAY, *end)
+    lessons = [make(wrong, RIGHT) for make in (giving_up, trying_again)]
+    left, again = conversations([lesson for lesson in lessons if lesson is not None])
+    for record in (left, again):
+        turns = [m for m in record["messages"] if m["role"] == "assistant"]
+        assert [m.get("weight", 1) for m in turns] == [0] * (len(turns) - 1) + [1]
+        assert record["messages"][:1] == OPENING
+    *_, made, result, given_up = left["messages"]
+    assert made["function_call"] == {"name": "distance", "arguments": '{"to": "Olso"}'}
+    assert result["content"] == 'result of {"to": "Olso"}'
+    assert given_up["function_call"] == {"name": GAVE_UP[0], "arguments": GAVE_UP[1]}
+    roles = [message["role"] for message in again["messages"]]
     assert roles == ["user", "assistant", "function", "user", "assistant"]
-    asked, made = record["messages"][-2:]
+    asked, made = again["messages"][-2:]
     tried = {"name": "distance", "arguments": '{"to": "Olso"}'}
     assert asked == prompts.diversity([{**tried, "function_output": 'result of {"to": "Olso"}'}])
     assert made["function_call"]["arguments"] == '{"to": "Oslo"}'
-    assert [m.get("weight", 1) for m in record["messages"] if m["role"] == "assistant"] == [0, 1]
+
+
+def test_the_first_path_of_a_tree_is_what_went_wrong() -> None:
+    chain = _answer(*ASTRAY, GAVE_UP)["trys"][0]["chain"]
+    tree: dict[str, Any] = {"children": []}
+    for node in reversed(chain):
+        tree = {"children": [{**node, **tree}, {"children": []}]}
+    searched = {"tree": {"tree": tree}, "answer_generation": {}}
+    assert trying_again(searched, RIGHT) == trying_again(_answer(*ASTRAY), RIGHT) is not None
+
+
+def test_where_nothing_helps_any_call_is_one_to_give_up_after() -> None:
+    nothing = _answer(GAVE_UP)
+    lesson = giving_up(_answer(*ASTRAY, SAID), nothing)
+    assert lesson is not None
+    (record,) = conversations([lesson])
+    assert [m["role"] for m in record["messages"]] == ["user", "assistant", "function", "assistant"]
+    assert trying_again(_answer(*ASTRAY, SAID), nothing) is None
 
 
 @pytest.mark.parametrize(
@@ -117,13 +152,20 @@ def test_a_call_that_went_wrong_is_made_again_as_a_search_asks_for_it() -> None:
         [("search", '{"q": "Oslo"}'), SAID],
         [("distance", '{"to": "Oslo"}'), SAID],
         [("search", '{"q": "Oslo"}'), ("distance", '{"to": "Oslo"}'), SAID],
+        [*ASTRAY[:1], ("distance", '{"to": "Oslo"}'), ("distance", '{"to": "Rome"}'), SAID],
     ],
-    ids=["ended too early", "in another order", "the same"],
+    ids=["ended too early", "in another order", "the same", "one more than needed"],
 )
-def test_a_path_without_a_wrong_call_gives_nothing_to_make_again(
-    calls: list[tuple[str, str]],
-) -> None:
+def test_a_path_without_a_wrong_call_gives_no_lesson(calls: list[tuple[str, str]]) -> None:
+    assert giving_up(_answer(*calls), RIGHT) is None
     assert trying_again(_answer(*calls), RIGHT) is None
+
+
+def test_a_call_that_brought_the_same_was_not_wrong() -> None:
+    wrong = _answer(*ASTRAY, SAID)
+    wrong["trys"][0]["chain"][3]["observation"] = 'result of {"to": "Oslo"}'
+    assert giving_up(wrong, RIGHT) is None
+    assert trying_again(wrong, RIGHT) is None
 
 
 def test_what_is_no_answer_is_named(tmp_path: Path) -> None:

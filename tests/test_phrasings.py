@@ -184,43 +184,46 @@ def test_answers_by_fields_tell_calls_of_one_api_apart() -> None:
     )
 
 
-def test_only_grounded_paths_are_kept_and_unbacked_answers_become_giving_up(
+def test_of_several_runs_the_grounded_paths_are_kept_and_wrong_calls_become_lessons(
     world: Path, tmp_path: Path
 ) -> None:
     entries = [d.entry("train-I1", n) for n, d in enumerate(drafts(world), 1) if d.solvable][:4]
     never = [{**entry["facts"][0], "value": "never"} for entry in entries]
-    wrong = [dict(entry, facts=[fact]) for entry, fact in zip(entries[:2], never, strict=False)]
-    in_part = {**entries[3], "facts": [*entries[3]["facts"], never[3]]}
+    untold, unknown = ({**entries[n], "facts": [never[n]]} for n in (1, 2))
+    other = next(e["calls"] for e in entries if e["calls"] != entries[3]["calls"])
+    wrong = {**entries[3], "calls": other, "facts": [never[3]]}
     model, planner, out = tmp_path / "model", tmp_path / "planner", tmp_path / "out.jsonl"
-    for run, asked in ((model, [*wrong, entries[2], in_part]), (planner, [entries[0], wrong[1]])):
+    runs = ((model, [entries[0], untold, unknown, wrong]), (planner, [untold, *entries[2:]]))
+    for run, asked in runs:
         (tmp_path / "queries.json").write_text(json.dumps(asked))
-        options = ["--world", str(world), "--model", "planner", "--method", "react", "--strict"]
+        options = ["--world", str(world), "--model", "planner", "--method", "react"]
         CliRunner().invoke(
             app,
             ["solve", str(tmp_path / "queries.json"), *options, "--out", str(run)],
             catch_exceptions=False,
         )
 
-    def kept(*options: str) -> dict[str, str]:
+    def kept(*options: str) -> list[tuple[str, list[int], str]]:
         command = ["dataset", str(model), str(planner), "--layout", "conversations"]
         CliRunner().invoke(app, [*command, "--out", str(out), *options], catch_exceptions=False)
         lines = map(json.loads, out.read_text().splitlines())
-        return {
-            (line["id"], weights(line)): line["messages"][-1]["function_call"]["arguments"]
-            for line in lines
-        }
+        return [(line["id"], weights(line), line["messages"][-1]) for line in lines]
 
-    def weights(line: dict[str, Any]) -> tuple[int, ...]:
-        return tuple(m.get("weight", 1) for m in line["messages"] if m["role"] == "assistant")
+    def weights(line: dict[str, Any]) -> list[int]:
+        return [m.get("weight", 1) for m in line["messages"] if m["role"] == "assistant"]
 
     grounded = kept("--grounded")
-    assert {query for query, _ in grounded} == {entries[2]["query"], entries[0]["query"]}
-    assert {weight for _, path in grounded for weight in path} == {1}
-    lessons = {k: v for k, v in kept("--grounded", "--give-up").items() if k not in grounded}
-    assert {query for query, _ in lessons} == {entries[0]["query"], entries[1]["query"]}
-    assert set(lessons.values()) == {'{"return_type": "give_up_and_restart"}'}
-    assert all(path[-1] == 1 and not any(path[:-1]) for _, path in lessons)
-    assert kept("--grounded", "--try-again").keys() == grounded.keys(), "no call was wrong"
+    assert [query for query, *_ in grounded] == [entries[n]["query"] for n in (0, 2, 3)]
+    assert all(all(path) for _, path, _ in grounded)
+    both = kept("--grounded", "--give-up", "--try-again")
+    assert both[:3] == grounded
+    (_, left, gave_up), (_, again, made) = both[3:]
+    assert {query for query, *_ in both[3:]} == {entries[3]["query"]}, "no other call was wrong"
+    assert (left, again) == ([0, 1], [1])
+    assert "give_up" in gave_up["function_call"]["arguments"]
+    assert json.loads(made["function_call"]["arguments"]) == entries[3]["calls"][0]["arguments"]
+    assert kept("--grounded", "--give-up") == both[:4]
+    assert kept("--grounded", "--try-again") == [*grounded, both[4]]
     with pytest.raises(BadInput, match="go with --grounded"):
         kept("--give-up")
 

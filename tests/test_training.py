@@ -46,6 +46,7 @@ from trainer.position import extend_context
 from trainer.recipe import Recipe, follow
 
 CPU = torch.device("cpu")
+OPENING = [{"role": "system", "content": "Rules."}, {"role": "user", "content": "Weather, please"}]
 FUNCTIONS = [
     {
         "name": "by_city",
@@ -281,11 +282,11 @@ def test_all_layouts_of_data_give_the_same_calls_to_learn(toolbench: Path, tmp_p
     assert sum(map(len, turns)) == sum(map(len, steps)) == len(steps)
 
 
-def test_of_a_path_that_ends_in_giving_up_only_the_end_is_learnt(
-    toolbench: Path, tmp_path: Path
-) -> None:
+def test_of_a_lesson_only_the_end_is_learnt(toolbench: Path, tmp_path: Path) -> None:
     answers = list(read_answers([toolbench / "answers" / "G1_answer"]))
-    lessons = [giving_up(a) for a in answers if a["answer_generation"]["valid_data"]]
+    found = [giving_up(answer, _gives_up(answer)) for answer in answers]
+    lessons = [lesson for lesson in found if lesson is not None]
+    assert lessons
     texts = {
         "toolbench": json.dumps(list(instances(lessons))),
         "conversations": "".join(json.dumps(r) + "\n" for r in conversations(lessons)),
@@ -299,6 +300,15 @@ def test_of_a_path_that_ends_in_giving_up_only_the_end_is_learnt(
             [turn] = conversation.turns()
             assert turn == len(conversation.messages) - 1
             assert "give_up" in conversation.messages[turn]["function_call"]["arguments"]
+
+
+def _gives_up(answer: dict[str, Any]) -> dict[str, Any]:
+    """Make of an answer one that gives up at once."""
+    generation = answer["answer_generation"]
+    call = {"name": "Finish", "arguments": '{"return_type": "give_up_and_restart"}'}
+    end = {"role": "assistant", "content": None, "function_call": call}
+    path = [*OPENING, end]
+    return {**answer, "answer_generation": {**generation, "train_messages": [path]}}
 
 
 def test_what_is_no_training_data_is_named(tmp_path: Path) -> None:

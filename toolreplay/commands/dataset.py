@@ -26,14 +26,15 @@ def dataset(
     give_up: Annotated[
         bool,
         typer.Option(
-            "--give-up", help="Beside them: giving up in place of answers that nothing backs."
+            "--give-up",
+            help="Beside them: giving up after the first wrong call of another run's search.",
         ),
     ] = False,
     try_again: Annotated[
         bool,
         typer.Option(
             "--try-again",
-            help="Beside them: the right call where another run made a wrong one, asked for as a "
+            help="Beside them: the right call in the place of the first wrong one, asked for as a "
             "search asks that comes back.",
         ),
     ] = False,
