@@ -497,6 +497,33 @@ def test_layers_that_cannot_get_an_update_are_named(
         wrap(opened(models["llama"]), Settings(targets=(target,)))
 
 
+def test_a_training_goes_on_with_the_same_tokens_alone(
+    models: dict[str, Path], tmp_path: Path
+) -> None:
+    call = {"role": "assistant", "content": None, "function_call": {"name": "by_city"}}
+    call["function_call"] |= {"arguments": '{"city": "Oslo"}'}
+    result = {"role": "function", "name": "by_city", "content": "{}"}
+    record = {"messages": [*OPENING, call, result, call], "functions": FUNCTIONS}
+    data = tmp_path / "data.jsonl"
+    data.write_text(json.dumps(record))
+    settings = Settings(rank=4, steps=3, max_length=512)
+    recipe = Recipe([data], str(models["gemma"]), tmp_path / "out", "plain", settings)
+
+    def stop(step: Step) -> None:
+        if step.number == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        follow(replace(recipe, checkpoint_every=1), resume=False, on_step=stop)
+    for other in (replace(recipe, apart=True), replace(recipe, layout="compact")):
+        with pytest.raises(BadInput, match="other data, base or settings"):
+            follow(other, resume=True)
+    data.write_text(json.dumps([record]))
+    card = follow(recipe, resume=True)
+    assert card is not None
+    assert len(card["losses"]) == 3
+
+
 def test_a_finished_training_is_taken_for_its_own_recipe_alone(tmp_path: Path) -> None:
     data, out = tmp_path / "data.jsonl", tmp_path / "out"
     data.write_text("{}\n")

@@ -73,6 +73,13 @@ class Rendered:
         """Tokens from which something is learnt."""
         return sum(t != IGNORED for s in self.sequences for t in s.targets)
 
+    def hash(self) -> str:
+        """Name the sequences by their tokens and targets."""
+        digest = hashlib.sha256()
+        for sequence in self.sequences:
+            digest.update(json.dumps([sequence.tokens, sequence.targets]).encode())
+        return digest.hexdigest()
+
 
 def read_conversations(paths: Iterable[Path]) -> Iterator[Conversation]:
     """Read training data, in whichever of the layouts of `toolreplay dataset` it is.

@@ -73,7 +73,7 @@ def follow(
     model = base.model()
     factor = extend_context(model, recipe.settings.max_length)
     begun = _weights_hash(recipe.start) if recipe.start else ""
-    identity = f"{paths} {_identity(base)} {recipe.layout} {recipe.apart} {begun}".rstrip()
+    identity = f"{rendered.hash()} {_identity(base)} {begun}".rstrip()
     settings = recipe.settings
     training = train(
         model,
