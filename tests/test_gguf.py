@@ -13,18 +13,24 @@ pytest.importorskip("llama_cpp", reason="GGUF files are opened with the extra lo
 
 import llama_cpp
 import torch
+from peft import PeftModel
+from safetensors.torch import load_file
 from transformers import PreTrainedModel
 from typer.testing import CliRunner
 
 from sandbox.errors import BadInput
+from sandbox.llama.files import shipped_adapters
 from sandbox.world import World
 from tests import tiny_models
 from tests.conftest import API_LIST, answer, by_city, put_on_tape
 from tests.test_training import FUNCTIONS, some_sequences, weather_path, write_paths
 from toolreplay.cli import app
+from trainer.adapter import WEIGHTS, merged
 from trainer.base import find_base
+from trainer.card import layout_of_card, read_card
 from trainer.conversation import Conversation, render
-from trainer.gguf_export import export_adapter, export_model, merged
+from trainer.gguf_adapter import export_adapter, import_adapter
+from trainer.gguf_export import export_model
 from trainer.layout import layout_of
 from trainer.lora import Settings, train
 from trainer.perplexity import Reader
@@ -141,6 +147,44 @@ def test_an_adapter_over_its_base_computes_what_the_merged_model_does(
     assert difference(alone, expected) > 20 * BOUND
     assert difference(laid_over, expected) < BOUND
     assert difference(whole, expected) < BOUND
+
+
+@pytest.mark.parametrize("make", [make_llama(), make_gemma()], ids=["llama", "gemma"])
+def test_an_adapter_comes_back_from_its_gguf_file_and_can_be_trained_on(
+    make: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    base = find_base(str(make(tmp_path / "model")))
+    [sequence] = some_sequences((100,), base.config().vocab_size)
+    settings = Settings(rank=4, steps=4, learning_rate=0.02)
+    trained = train(base.model(), [sequence], settings, tmp_path / "adapter", base.name)
+    export_adapter(tmp_path / "adapter", base, tmp_path / "a.gguf", "adapter", "compact")
+    command = ["export", "peft", str(tmp_path / "a.gguf"), "--base", base.name]
+    made = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "back")])
+    assert made.exit_code == 0, made.output
+    one, other = (load_file(tmp_path / at / WEIGHTS) for at in ("adapter", "back"))
+    assert one.keys() == other.keys()
+    assert all(torch.equal(weights.half().float(), other[name]) for name, weights in one.items())
+    assert layout_of_card(read_card(tmp_path / "back")) == "compact"
+    start = tmp_path / "back"
+    further = train(base.model(), [sequence], settings, tmp_path / "further", start=start)
+    assert further.losses[0] < trained.losses[-1]
+    PeftModel.from_pretrained(base.model(), tmp_path / "back")
+    again = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "adapter")])
+    assert "holds an adapter already" in str(again.exception)
+
+
+def test_a_file_that_is_no_adapter_of_the_base_is_named(tmp_path: Path) -> None:
+    base = find_base(str(make_llama()(tmp_path / "model")))
+    export_model(base.model(), base, tmp_path / "whole.gguf", "whole")
+    with pytest.raises(BadInput, match=r"whole\.gguf: no LoRA adapter"):
+        import_adapter(tmp_path / "whole.gguf", base, tmp_path / "out")
+    (tmp_path / "text.gguf").write_bytes(b"no such file")
+    with pytest.raises(BadInput, match=r"text\.gguf: cannot be read as a GGUF file"):
+        import_adapter(tmp_path / "text.gguf", base, tmp_path / "out")
+    toolllama = shipped_adapters()["toolllama"]
+    with pytest.raises(BadInput, match=r"has layers that .*model lacks"):
+        import_adapter(toolllama, base, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("make", [make_llama, make_gemma], ids=["llama", "gemma"])

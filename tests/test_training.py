@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 from dataclasses import asdict, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,10 @@ from trainer.lessons import giving_up
 from trainer.lora import Settings, Step, plan, train, wrap
 from trainer.packing import (
     IGNORED,
+    Family,
     Row,
     Sequence,
+    families,
     learn_row,
     pack,
     packed_attention,
@@ -132,13 +135,42 @@ def test_packed_sequences_have_the_loss_and_the_gradient_they_have_alone(
         for s in sequences
     )
     [gradient] = torch.autograd.grad(torch.as_tensor(alone), [learning])
-    [row] = pack(sequences, 200)
+    [row] = pack(map(whole, sequences), 200)
     unaware = row_loss_without_boundaries(model, row)
     use_packed_attention(model)
     packed = float(learn_row(model, row, CPU))
     assert torch.allclose(learning.grad, gradient, rtol=1e-3, atol=1e-5)
     assert packed == pytest.approx(float(torch.as_tensor(alone).detach()), rel=1e-5)
     assert abs(unaware - packed) > 1e-2, "the sequences must matter to each other when they see"
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma"])
+def test_a_shared_beginning_read_once_gives_the_loss_and_the_gradient_of_each_whole(
+    models: dict[str, Path], family: str
+) -> None:
+    """Also where beginning and tail are longer than Gemma's window of 16 tokens, or far shorter."""
+    model = opened(models[family])
+    use_packed_attention(model)
+    learning = model.get_decoder().layers[0].mlp.up_proj.weight
+    long, short = some_sequences((40, 10))
+    sequences = [going_on(long, tail) for tail in some_sequences((3, 50, 20))]
+    sequences += [going_on(short, tail) for tail in some_sequences((18, 30))]
+    [apart] = pack(map(whole, sequences), 500)
+    loss = float(learn_row(model, apart, CPU))
+    gradient, learning.grad = learning.grad, None
+    [shared] = pack(families(sequences), 500)
+    assert (len(apart), len(shared)) == (261, 261 - 2 * 40 - 10)
+    assert float(learn_row(model, shared, CPU)) == pytest.approx(loss, rel=1e-5)
+    assert torch.allclose(learning.grad, gradient, rtol=1e-3, atol=1e-5)
+
+
+def whole(sequence: Sequence) -> Family:
+    return Family([sequence])
+
+
+def going_on(beginning: Sequence, tail: Sequence) -> Sequence:
+    """Give a sequence that learns nothing before its last unshared tokens."""
+    return Sequence(beginning.tokens + tail.tokens, [IGNORED] * len(beginning) + tail.targets)
 
 
 def row_loss_without_boundaries(model: PreTrainedModel, row: Row) -> float:
@@ -155,11 +187,12 @@ def test_attention_by_products_is_the_fused_one(
     """In bf16 on a CPU short pieces go another way than long ones: same values, same gradients."""
     torch.manual_seed(0)
     states = [torch.randn(1, heads, 60, 32, requires_grad=True) for heads in (4, 2, 2)]
+    row = list(map(whole, some_sequences((10, 50))))
 
     def attended() -> list[torch.Tensor]:
         with torch.autocast("cpu", torch.bfloat16):
             values, _ = packed_attention(
-                torch.nn.Identity(), *states, None, sliding_window=window, lengths=[10, 50]
+                torch.nn.Identity(), *states, None, sliding_window=window, families=row
             )
         return [values.float(), *torch.autograd.grad(values.float().pow(2).sum(), states)]
 
@@ -171,7 +204,7 @@ def test_attention_by_products_is_the_fused_one(
 
 
 def test_rounding_what_does_not_learn_changes_nothing_in_bf16(models: dict[str, Path]) -> None:
-    [row] = pack(some_sequences((30, 40)), 100)
+    [row] = pack(map(whole, some_sequences((30, 40))), 100)
     as_they_are, rounded = (
         wrap(opened(models["gemma"]), Settings(precision=name)) for name in ("float32", "bf16")
     )
@@ -184,10 +217,40 @@ def test_rounding_what_does_not_learn_changes_nothing_in_bf16(models: dict[str, 
 
 def test_rows_hold_every_sequence_once_and_nothing_else() -> None:
     sequences = some_sequences((30, 40, 50, 120, 10, 10))
-    rows = list(pack(sequences, 100))
+    rows = list(pack(map(whole, sequences), 100))
     assert [s for row in rows for s in row.sequences] == sequences
-    assert [row.lengths for row in rows] == [[30, 40], [50], [120], [10, 10]]
+    assert [list(map(len, row.sequences)) for row in rows] == [[30, 40], [50], [120], [10, 10]]
     assert sum(map(len, rows)) == sum(map(len, sequences))
+
+
+def test_families_are_of_prompts_that_are_alike_in_half_and_never_of_what_is_learnt() -> None:
+    functions, others = some_sequences((40, 30))
+    tails = some_sequences((5, 6, 7, 100))
+    alike = [going_on(functions, tail) for tail in tails]
+    learnt = Sequence([*functions.tokens, 1, 2], [3] * 42)
+    sequences = [*alike, learnt, *(going_on(others, tail) for tail in tails[:2])]
+    random.Random(1).shuffle(sequences)
+    found = families(sequences)
+    assert found == families(sequences[::-1])
+    assert sorted(len(family.sequences) for family in found) == [1, 2, 4]
+    for family in found:
+        heads = {tuple(one.tokens[: family.stem]) for one in family.sequences}
+        assert len(heads) == 1
+        assert all(
+            one.targets[: family.stem] == [IGNORED] * family.stem for one in family.sequences
+        )
+
+
+def test_a_large_family_is_cut_so_that_others_are_learnt_between_its_parts() -> None:
+    one, other = some_sequences((40, 40))
+    tails = some_sequences((20,) * 12)
+    sequences = [going_on(head, tail) for head in (one, other) for tail in tails]
+    steps = plan(sequences, Settings(batch_tokens=200, epochs=1))
+    rows = [row for step in steps for row in step]
+    assert all(len(family) <= 100 for row in rows for family in row.families)
+    assert sum(map(len, rows)) < 0.7 * sum(map(len, sequences))
+    heads = [family.sequences[0].tokens[0] for row in rows for family in row.families]
+    assert sum(a != b for a, b in pairwise(heads)) > 1
 
 
 def test_each_epoch_has_an_order_of_its_own_and_the_same_plan_twice() -> None:

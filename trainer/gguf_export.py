@@ -1,4 +1,4 @@
-"""GGUF: a model or an adapter as one file that llama.cpp opens.
+"""GGUF: a model as one file that llama.cpp opens.
 
 Three things differ from Hugging Face's layout. llama.cpp rotates neighbouring numbers of a LLaMA
 head where transformers rotates its two halves, so the rows of q and k are put in another order.
@@ -6,7 +6,6 @@ Gemma's norms multiply by one plus their weight, which is written out. And the p
 the window and the tokenizer go into the file's fields.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,13 +22,11 @@ from gguf import (
     TensorNameMap,
     get_tensor_name_map,
 )
-from safetensors import safe_open
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from sandbox.errors import BadInput
 from sandbox.llama.weights import TRAINED_LAYOUT
 from trainer.base import Base, gemma_attention_scale
-from trainer.lora import WEIGHTS
 from trainer.position import global_rope
 from trainer.vocabulary import add_vocabulary, copy_vocabulary
 
@@ -54,7 +51,7 @@ def export_model(
         BadInput: llama.cpp would compute something else than transformers; says what.
     """
     config = model.config
-    with _Writing(out, config) as writer:
+    with Writing(out, config) as writer:
         writer.add_type(GGUFType.MODEL)
         writer.add_name(name)
         writer.add_license(base.licence())
@@ -67,68 +64,12 @@ def export_model(
             copy_vocabulary(base.reader, writer)
         else:
             add_vocabulary(base.tokenizer(), config.vocab_size, writer)
-        names = _tensor_names(config)
+        names = tensor_names(config)
         for tensor_name, values in _tensors(model):
-            writer.add_tensor(_gguf_name(names, tensor_name), values)
+            writer.add_tensor(gguf_name(names, tensor_name), values)
 
 
-def export_adapter(
-    folder: Path, base: Base, out: Path, name: str, layout: str | None = None
-) -> None:
-    """Write an adapter alone as a GGUF file, to be laid over its base, also a quantised one.
-
-    Args:
-        folder: the adapter in peft's layout.
-        base: what it was trained on.
-        out: the file; it is put in place whole.
-        name: the adapter's name in the file.
-        layout: the layout that it was trained in, in which it will be asked by default.
-
-    Raises:
-        BadInput: the folder holds no LoRA adapter, or one that a GGUF file cannot express.
-    """
-    config, settings = base.config(), read_adapter_config(folder)
-    names = _tensor_names(config)
-    with _Writing(out, config) as writer:
-        writer.add_type(GGUFType.ADAPTER)
-        writer.add_string("adapter.type", "lora")
-        writer.add_float32("adapter.lora.alpha", float(settings["lora_alpha"]))
-        writer.add_name(name)
-        if layout:
-            writer.add_string(TRAINED_LAYOUT, layout)
-        writer.add_file_type(LlamaFileType.MOSTLY_F16)
-        with safe_open(folder / WEIGHTS, "pt") as file:
-            for key in sorted(file.keys()):
-                layer, _, part = key.removeprefix("base_model.model.").partition(".lora_")
-                weights = file.get_tensor(key).float()
-                if part == "B.weight":
-                    weights = _reordered(config, f"{layer}.weight", weights)
-                part = {"A.weight": "lora_a", "B.weight": "lora_b"}[part]
-                written = _gguf_name(names, f"{layer}.weight")
-                writer.add_tensor(f"{written}.{part}", weights.half().numpy())
-
-
-def read_adapter_config(folder: Path) -> dict[str, Any]:
-    """Read an adapter's configuration.
-
-    Raises:
-        BadInput: the folder holds no finished LoRA adapter, or one with parts beyond A and B.
-    """
-    try:
-        settings = json.loads((folder / "adapter_config.json").read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadInput(
-            f"{folder}: holds no adapter ({error}): see toolreplay train lora."
-        ) from error
-    if not (folder / WEIGHTS).exists():
-        raise BadInput(f"{folder}: the training is not finished: give its command with --resume.")
-    for extra in ("use_dora", "use_rslora", "modules_to_save", "alpha_pattern", "rank_pattern"):
-        if settings.get(extra):
-            raise BadInput(f"{folder}: an adapter with {extra}, which a GGUF LoRA cannot express.")
-    return dict(settings)
-
-
-class _Writing:
+class Writing:
     """A GGUF file that is put in place when all is in it."""
 
     def __init__(self, out: Path, config: PreTrainedConfig) -> None:
@@ -232,29 +173,38 @@ def _tensors(model: PreTrainedModel) -> Iterator[tuple[str, np.ndarray[Any, Any]
     for name, weight in model.state_dict().items():
         if name == "lm_head.weight" and config.tie_word_embeddings:
             continue
-        values = _reordered(config, name, weight.detach().float().cpu())
+        values = reordered(config, name, weight.detach().float().cpu())
         if config.model_type == "gemma3_text" and name.endswith("norm.weight"):
             values = values + 1
         yield name, (values.half() if values.dim() > 1 else values).numpy()
 
 
-def _reordered(config: PreTrainedConfig, name: str, weight: torch.Tensor) -> torch.Tensor:
-    """Put the rows of LLaMA's q and k where llama.cpp rotates them."""
+def reordered(
+    config: PreTrainedConfig, name: str, weight: torch.Tensor, back: bool = False
+) -> torch.Tensor:
+    """Put the rows of LLaMA's q and k where llama.cpp rotates them, or back; leave all others."""
     heads = {
         "q_proj": config.num_attention_heads,
         "k_proj": config.num_key_value_heads,
     }.get(name.split(".")[-2])
     if config.model_type != "llama" or heads is None:
         return weight
-    halves = weight.reshape(heads, 2, weight.shape[0] // heads // 2, *weight.shape[1:])
+    half = weight.shape[0] // heads // 2
+    halves = weight.reshape(heads, *((half, 2) if back else (2, half)), *weight.shape[1:])
     return halves.swapaxes(1, 2).reshape(weight.shape)
 
 
-def _tensor_names(config: PreTrainedConfig) -> TensorNameMap:
+def tensor_names(config: PreTrainedConfig) -> TensorNameMap:
+    """Give llama.cpp's names for the weights of a base."""
     return get_tensor_name_map(_ARCHITECTURES[config.model_type], config.num_hidden_layers)
 
 
-def _gguf_name(names: TensorNameMap, name: str) -> str:
+def gguf_name(names: TensorNameMap, name: str) -> str:
+    """Name a weight as llama.cpp does.
+
+    Raises:
+        BadInput: it has no such weight.
+    """
     written = names.get_name(name, try_suffixes=(".weight", ".bias"))
     if written is None:
         raise BadInput(f"The weight {name} has no counterpart in llama.cpp.")
@@ -264,16 +214,3 @@ def _gguf_name(names: TensorNameMap, name: str) -> str:
 def _head_size(config: PreTrainedConfig) -> int:
     size = getattr(config, "head_dim", None)
     return int(size or config.hidden_size // config.num_attention_heads)
-
-
-def merged(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
-    """Merge an adapter into its base.
-
-    Args:
-        model: the base; changed in place.
-        folder: the adapter in peft's layout.
-    """
-    from peft import PeftModel
-
-    read_adapter_config(folder)
-    return PeftModel.from_pretrained(model, folder).merge_and_unload()  # type: ignore[no-any-return]

@@ -19,15 +19,15 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from safetensors.torch import save as serialised
 from transformers import PreTrainedModel
 
-from sandbox.disk import write_bytes_whole, write_whole
 from sandbox.errors import BadInput
+from trainer.adapter import WEIGHTS, write_adapter
 from trainer.checkpoint import State
 from trainer.packing import (
     Row,
     Sequence,
+    families,
     learn_row,
     pack,
     round_frozen,
@@ -36,9 +36,6 @@ from trainer.packing import (
 
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """All linear layers of LLaMA's and Gemma's blocks."""
-
-WEIGHTS = "adapter_model.safetensors"
-"""The file of a finished adapter's weights, in peft's layout."""
 
 PRECISIONS = ("bf16", "float32")
 """In what products of matrices are computed; on a CPU bf16 pays where it has AVX512-BF16 or AMX."""
@@ -184,7 +181,8 @@ def train(
             if state.step % checkpoint_every == 0:
                 state.keep(out, identity)
     if accelerator.is_main_process:
-        save_adapter(adapted, base, out)
+        config = adapted.peft_config["default"]
+        write_adapter(config, get_peft_model_state_dict(adapted), base, out)
     accelerator.wait_for_everyone()
     result = loop.result()
     accelerator.end_training()
@@ -198,6 +196,9 @@ def _precision(settings: Settings) -> str:
 def plan(sequences: list[Sequence], settings: Settings) -> list[list[Row]]:
     """Lay out all steps: each epoch in an order of its own, packed, and cut into updates.
 
+    Of sequences that begin alike some stay together, so that what they share is read once; they
+    fill half a row at most, so that no update is theirs alone.
+
     Raises:
         BadInput: there is nothing to learn from.
     """
@@ -205,11 +206,13 @@ def plan(sequences: list[Sequence], settings: Settings) -> list[list[Row]]:
         raise BadInput("The data holds no turn that fits: check it and --max-length.")
     capacity = min(settings.max_length, settings.batch_tokens)
     epochs = count() if settings.steps else range(settings.epochs)
+    grouped = families(sequences)
 
     def updates() -> Iterator[list[Row]]:
         for epoch in epochs:
-            order = list(sequences)
-            random.Random(f"{settings.seed}/{epoch}").shuffle(order)
+            draw = random.Random(f"{settings.seed}/{epoch}")
+            order = [part for family in grouped for part in family.shuffled(draw, capacity // 2)]
+            draw.shuffle(order)
             yield from _updates(pack(order, capacity), settings.batch_tokens)
 
     return list(islice(updates(), settings.steps))
@@ -278,23 +281,6 @@ def begin_with(adapted: PeftModel, start: Path) -> None:
             f"{start}: the adapter was trained with --alpha {begun.get('lora_alpha')}, and with "
             f"{alpha} it would count otherwise: give the same."
         )
-
-
-def save_adapter(adapted: PeftModel, base: str, out: Path) -> None:
-    """Write an adapter in peft's layout; the weights come last, so a directory with them is whole.
-
-    The lists in its configuration are sorted: peft keeps them as sets, in any order.
-    """
-    config = adapted.peft_config["default"].to_dict()
-    config |= {"inference_mode": True, "base_model_name_or_path": base}
-    config |= {"target_modules": sorted(config["target_modules"])}
-    text = json.dumps(config, indent=2, sort_keys=True, default=str)
-    write_whole(out / "adapter_config.json", text + "\n")
-    weights = {
-        name: w.detach().float().cpu().contiguous()
-        for name, w in get_peft_model_state_dict(adapted).items()
-    }
-    write_bytes_whole(out / WEIGHTS, serialised(weights, {"format": "pt"}))
 
 
 class _Loop:

@@ -2,13 +2,15 @@
 
 A row has no padding: it is as long as its sequences together, and its attention runs sequence by
 sequence, so that none sees another and no attention between two is computed only to be masked.
-Logits are made at supervised positions alone: with Gemma's 262,144 tokens of vocabulary, those of
-a whole row would be the larger part of the work.
+Sequences whose prompts begin alike, such as requests over the same functions, form a family: what
+they share is read once, and each goes on from there. Logits are made at supervised positions
+alone: with Gemma's 262,144 tokens of vocabulary, those of a whole row would be most of the work.
 """
 
+import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import torch
@@ -44,24 +46,69 @@ class Sequence:
     def __len__(self) -> int:
         return len(self.tokens)
 
+    @cached_property
+    def prompt(self) -> int:
+        """Tokens before the first from which something is learnt."""
+        learnt = (n for n, target in enumerate(self.targets) if target != IGNORED)
+        return next(learnt, len(self.tokens))
+
 
 @dataclass(frozen=True)
-class Row:
-    """Sequences end to end.
+class Family:
+    """Sequences that begin alike.
 
     Attributes:
         sequences: in their order.
+        stem: tokens that they begin with and none of them learns from; 0 where each is read whole.
     """
 
     sequences: list[Sequence]
+    stem: int = 0
 
     def __len__(self) -> int:
-        return sum(self.lengths)
+        return self.stem + sum(self.tails)
 
     @property
-    def lengths(self) -> list[int]:
-        """Tokens of each sequence."""
-        return [len(sequence) for sequence in self.sequences]
+    def tails(self) -> list[int]:
+        """Tokens of each sequence after the stem."""
+        return [len(sequence) - self.stem for sequence in self.sequences]
+
+    def shuffled(self, draw: random.Random, most: int) -> Iterator["Family"]:
+        """Give the sequences in an order of their own, as families of at most so many tokens.
+
+        A sequence that is longer has one of its own.
+        """
+        cut: list[Sequence] = []
+        for sequence in draw.sample(self.sequences, len(self.sequences)):
+            if cut and len(Family([*cut, sequence], self.stem)) > most:
+                yield Family(cut, self.stem)
+                cut = []
+            cut.append(sequence)
+        yield Family(cut, self.stem)
+
+    @property
+    def parts(self) -> list[slice]:
+        """What is read of each sequence: of the first all, of the others their tails."""
+        return [slice(self.stem if n else 0, None) for n in range(len(self.sequences))]
+
+
+@dataclass(frozen=True)
+class Row:
+    """Families end to end.
+
+    Attributes:
+        families: in their order.
+    """
+
+    families: list[Family]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.families))
+
+    @property
+    def sequences(self) -> list[Sequence]:
+        """All sequences, in their order."""
+        return [sequence for family in self.families for sequence in family.sequences]
 
     @property
     def supervised(self) -> int:
@@ -69,21 +116,51 @@ class Row:
         return sum(t != IGNORED for sequence in self.sequences for t in sequence.targets)
 
 
-def pack(sequences: Iterable[Sequence], capacity: int) -> Iterator[Row]:
-    """Fill rows in order; a sequence that no longer fits opens the next row.
+def families(sequences: Iterable[Sequence]) -> list[Family]:
+    """Group sequences so that at least half of each one's prompt is that of its whole family.
 
     Args:
-        sequences: in the order in which they are to be learnt from.
-        capacity: tokens of a row at most; a longer sequence gets a row of its own.
+        sequences: in any order; that of the families and inside them does not depend on it.
     """
-    filling: list[Sequence] = []
+    found: list[Family] = []
+    for sequence in sorted(sequences, key=lambda one: (one.tokens, one.targets)):
+        wider = _wider(found[-1], sequence) if found else None
+        if wider:
+            found[-1] = wider
+        else:
+            found.append(Family([sequence], sequence.prompt))
+    return found
+
+
+def _wider(family: Family, sequence: Sequence) -> Family | None:
+    """Give a family with one more sequence; None where they have too little in common."""
+    stem = min(family.stem, _alike(family.sequences[0], sequence))
+    together = [*family.sequences, sequence]
+    return Family(together, stem) if 2 * stem >= max(one.prompt for one in together) else None
+
+
+def _alike(one: Sequence, other: Sequence) -> int:
+    """Count the tokens with which two prompts begin, and from which neither learns."""
+    longest = min(one.prompt, other.prompt)
+    pairs = zip(one.tokens[:longest], other.tokens[:longest], strict=True)
+    return next((n for n, (a, b) in enumerate(pairs) if a != b), longest)
+
+
+def pack(families: Iterable[Family], capacity: int) -> Iterator[Row]:
+    """Fill rows in order; a family that no longer fits opens the next row.
+
+    Args:
+        families: in the order in which they are to be learnt from.
+        capacity: tokens of a row at most; a longer family gets a row of its own.
+    """
+    filling: list[Family] = []
     used = 0
-    for sequence in sequences:
-        if filling and used + len(sequence) > capacity:
+    for family in families:
+        if filling and used + len(family) > capacity:
             yield Row(filling)
             filling, used = [], 0
-        filling.append(sequence)
-        used += len(sequence)
+        filling.append(family)
+        used += len(family)
     if filling:
         yield Row(filling)
 
@@ -115,7 +192,7 @@ def packed_attention(
     dropout: float = 0.0,
     scaling: float | None = None,
     sliding_window: int | None = None,
-    lengths: list[int] | None = None,
+    families: list[Family] | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attend sequence by sequence; an attention function of transformers.
@@ -128,27 +205,50 @@ def packed_attention(
         query: 1 x heads x tokens x size of a head.
         key: as query, perhaps with fewer heads.
         value: as key.
-        attention_mask: not used: it follows from `lengths`.
+        attention_mask: not used: it follows from `families`.
         dropout: share of attention weights to drop.
         scaling: factor of the scores.
         sliding_window: how many tokens back a token sees, itself included; None for all.
-        lengths: tokens of each sequence of the row; None for one sequence.
+        families: what the row holds; None for one sequence.
 
     Returns:
         The attended values, 1 x tokens x heads x size of a head, and no weights.
     """
-    lengths = lengths or [query.shape[2]]
-    attended = []
-    parts = (torch.split(states, lengths, dim=2) for states in (query, key, value))
-    for q, k, v in zip(*parts, strict=True):
-        length = q.shape[2]
-        window = min(sliding_window or length, length)
-        for begin in range(0, length, window):
-            end, first = min(begin + window, length), max(0, begin - window + 1)
-            mask = _mask(end - begin, end - first, window, q.device) if begin else None
-            part = (q[:, :, begin:end], k[:, :, first:end], v[:, :, first:end])
-            attended.append(_attend(*part, mask, dropout, scaling))
+    attended: list[torch.Tensor] = []
+    begin = 0
+    for stem, tails in [(f.stem, f.tails) for f in families or []] or [(0, [query.shape[2]])]:
+        shared = slice(begin, begin + stem)
+        begin += stem
+        for number, tail in enumerate(tails):
+            own = slice(begin, begin + tail)
+            begin += tail
+            asking = slice(shared.start, own.stop) if number == 0 else own
+            k, v = (
+                torch.cat((states[:, :, shared], states[:, :, own]), dim=2)
+                for states in (key, value)
+            )
+            part = (query[:, :, asking], k, v)
+            attended += _attend_in_pieces(*part, dropout, scaling, sliding_window)
     return torch.cat(attended, dim=2).transpose(1, 2).contiguous(), None
+
+
+def _attend_in_pieces(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    dropout: float,
+    scaling: float | None,
+    window: int | None,
+) -> Iterator[torch.Tensor]:
+    """Attend from the last tokens of one sequence, in pieces as long as the window."""
+    length = key.shape[2]
+    asked_from = length - query.shape[2]
+    window = min(window or length, length)
+    for begin in range(asked_from, length, window):
+        end, first = min(begin + window, length), max(0, begin - window + 1)
+        mask = _mask(end - begin, end - first, window, query.device) if begin else None
+        asking = query[:, :, begin - asked_from : end - asked_from]
+        yield _attend(asking, key[:, :, first:end], value[:, :, first:end], mask, dropout, scaling)
 
 
 def _attend(
@@ -219,9 +319,10 @@ def learn_row(
         The summed cross-entropy of the supervised positions, a float32 scalar without a gradient;
         divide by `Row.supervised` for the mean.
     """
-    tokens = [token for sequence in row.sequences for token in sequence.tokens]
-    targets = [target for sequence in row.sequences for target in sequence.targets]
-    positions = [position for length in row.lengths for position in range(length)]
+    parts = [(s, part) for f in row.families for s, part in zip(f.sequences, f.parts, strict=True)]
+    tokens = [token for sequence, part in parts for token in sequence.tokens[part]]
+    targets = [target for sequence, part in parts for target in sequence.targets[part]]
+    positions = [n for sequence, part in parts for n in range(len(sequence))[part]]
     wanted = torch.tensor(targets, device=device)
     asked = wanted != IGNORED
     causal: Any = getattr(model, "get_base_model", lambda: model)()
@@ -229,12 +330,12 @@ def learn_row(
         states = causal.get_decoder()(
             input_ids=torch.tensor([tokens], device=device),
             position_ids=torch.tensor([positions], device=device),
-            lengths=row.lengths,
+            families=row.families,
             use_cache=False,
         ).last_hidden_state[0, asked]
     with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        parts = (torch.split(part, POSITIONS) for part in (states, wanted[asked]))
-        pieces = zip(*parts, strict=True)
+        split = (torch.split(part, POSITIONS) for part in (states, wanted[asked]))
+        pieces = zip(*split, strict=True)
         learnt = [_learn(causal.get_output_embeddings(), *piece) for piece in pieces]
     states.backward(torch.cat([gradient for _, gradient in learnt]))
     return torch.stack([loss for loss, _ in learnt]).sum()

@@ -11,6 +11,7 @@ from accelerate import PartialState
 
 from sandbox.errors import BadInput
 from sandbox.llama.files import sha256
+from trainer.adapter import WEIGHTS
 from trainer.base import Base, find_base
 from trainer.card import EACH_APART, Data, read_card, write_card
 from trainer.checkpoint import NAME as CHECKPOINT
@@ -18,7 +19,7 @@ from trainer.checkpoint import finished
 from trainer.conversation import Rendered, data_hash, read_conversations, render
 from trainer.curve import draw_curve
 from trainer.layout import layout_of
-from trainer.lora import WEIGHTS, Settings, Step, train
+from trainer.lora import Settings, Step, train
 from trainer.position import extend_context
 
 

@@ -6,10 +6,12 @@ from typing import Annotated
 import typer
 
 from toolreplay.commands.export_gguf import gguf
+from toolreplay.commands.export_peft import peft
 from toolreplay.commands.options import Judges, JudgeUrl, VerdictMode, Votes
 
 app = typer.Typer(no_args_is_help=True, help="Write what other tools read.")
 app.command("gguf")(gguf)
+app.command("peft")(peft)
 
 Run = Annotated[Path, typer.Argument(help="A run, or a folder of answers of ToolBench's kind.")]
 

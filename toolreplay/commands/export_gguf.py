@@ -28,9 +28,11 @@ def gguf(
       toolreplay export gguf adapters/first --out first-lora.gguf --adapter-only
     """
     from sandbox.errors import BadInput
+    from trainer.adapter import merged, read_adapter_config
     from trainer.base import find_base
     from trainer.card import layout_of_card, read_card
-    from trainer.gguf_export import export_adapter, export_model, merged, read_adapter_config
+    from trainer.gguf_adapter import export_adapter
+    from trainer.gguf_export import export_model
     from trainer.position import compress
     from trainer.quantise import FULL, quantised
 
