@@ -28,9 +28,9 @@ from trainer.conversation import read_conversations, render
 from trainer.gguf_adapter import export_adapter
 from trainer.gguf_export import export_model
 from trainer.layout import layout_of
-from trainer.packing import IGNORED, Sequence
 from trainer.perplexity import Reader, surprise
 from trainer.quantise import quantise
+from trainer.sequence import IGNORED, Sequence
 
 
 def reference(

@@ -34,8 +34,9 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from trainer.base import find_base
 from trainer.dataset import instances, read_answers
-from trainer.lora import Settings, wrap
-from trainer.packing import IGNORED, Family, Row, Sequence, families, learn_row, pack
+from trainer.lora import Settings, plan, wrap
+from trainer.packing import Row, learn_row, pack
+from trainer.sequence import IGNORED, Family, Sequence
 
 DATA = Path(os.environ.get("TOOLBENCH_DATA", "../shared/toolbench")) / "answers"
 LONGEST = 8192
@@ -104,16 +105,14 @@ def learn_padded(model: torch.nn.Module, batch: list[Sequence], length: int) -> 
     return loss.detach()
 
 
-def alone(sequence: Sequence) -> Family:
-    """Give a sequence that shares nothing."""
-    return Family([sequence])
-
-
 def batches(method: str, sequences: list[Sequence]) -> list[tuple[int, Any]]:
     """Give what is computed at once, each with the tokens that it computes."""
-    if method in ("packed", "shared"):
-        grouped = families(sequences) if method == "shared" else map(alone, sequences)
-        return [(len(row), row) for row in pack(grouped, LONGEST)]
+    if method == "shared":
+        steps = plan(sequences, Settings(epochs=1, max_length=LONGEST, batch_tokens=LONGEST))
+        return [(len(row), row) for step in steps for row in step]
+    if method == "packed":
+        alone = (Family([sequence]) for sequence in sequences)
+        return [(len(row), row) for row in pack(alone, LONGEST)]
     size = 8 if method == "longest" else 2
     cut = [sequences[n : n + size] for n in range(0, len(sequences), size)]
     return [(len(b) * (LONGEST if method == "full" else max(map(len, b))), b) for b in cut]

@@ -13,7 +13,8 @@ pytest.importorskip("llama_cpp", reason="GGUF files are opened with the extra lo
 
 import llama_cpp
 import torch
-from peft import PeftModel
+from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter
+from gguf.quants import quantize
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 from typer.testing import CliRunner
@@ -155,7 +156,7 @@ def test_an_adapter_comes_back_from_its_gguf_file_and_can_be_trained_on(
 ) -> None:
     base = find_base(str(make(tmp_path / "model")))
     [sequence] = some_sequences((100,), base.config().vocab_size)
-    settings = Settings(rank=4, steps=4, learning_rate=0.02)
+    settings = Settings(rank=4, alpha=20, steps=4, learning_rate=0.02)
     trained = train(base.model(), [sequence], settings, tmp_path / "adapter", base.name)
     export_adapter(tmp_path / "adapter", base, tmp_path / "a.gguf", "adapter", "compact")
     command = ["export", "peft", str(tmp_path / "a.gguf"), "--base", base.name]
@@ -168,22 +169,82 @@ def test_an_adapter_comes_back_from_its_gguf_file_and_can_be_trained_on(
     start = tmp_path / "back"
     further = train(base.model(), [sequence], settings, tmp_path / "further", start=start)
     assert further.losses[0] < trained.losses[-1]
-    PeftModel.from_pretrained(base.model(), tmp_path / "back")
     again = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "adapter")])
-    assert "holds an adapter already" in str(again.exception)
+    assert "holds an adapter or a training already" in str(again.exception)
+
+
+def test_an_extended_context_survives_the_way_there_and_back(tmp_path: Path) -> None:
+    base = str(make_llama(**SHORT)(tmp_path / "model"))
+    command = [*("train", "lora", str(write_paths(tmp_path / "paths.jsonl")), "--base", base)]
+    alone = str(tmp_path / "a.gguf")
+    command += [*("--steps", "1", "--rank", "4", "--max-length", "256")]
+    for arguments in (
+        [*command, "--out", str(tmp_path / "adapter")],
+        ["export", "gguf", str(tmp_path / "adapter"), "--out", str(tmp_path / "whole.gguf")],
+        ["export", "gguf", str(tmp_path / "adapter"), "--adapter-only", "--out", alone],
+        ["export", "peft", alone, "--base", base, "--out", str(tmp_path / "back")],
+        ["export", "gguf", str(tmp_path / "back"), "--out", str(tmp_path / "again.gguf")],
+    ):
+        done = CliRunner().invoke(app, arguments)
+        assert done.exit_code == 0, done.output
+    whole, again = (
+        find_base(str(tmp_path / name)).config() for name in ("whole.gguf", "again.gguf")
+    )
+    assert whole.rope_parameters == again.rope_parameters
+    assert whole.rope_parameters["factor"] == 4
+
+
+def test_an_adapter_in_another_type_is_read_as_what_it_says(tmp_path: Path) -> None:
+    base = find_base(str(make_llama()(tmp_path / "model")))
+    [sequence] = some_sequences((50,), base.config().vocab_size)
+    train(base.model(), [sequence], Settings(rank=32, steps=1), tmp_path / "adapter", base.name)
+    export_adapter(tmp_path / "adapter", base, tmp_path / "a.gguf", "adapter")
+    rewritten(tmp_path / "a.gguf", tmp_path / "q8.gguf", GGMLQuantizationType.Q8_0)
+    import_adapter(tmp_path / "q8.gguf", base, tmp_path / "back")
+    one, other = (load_file(tmp_path / at / WEIGHTS) for at in ("adapter", "back"))
+    assert all(torch.allclose(one[name], other[name], atol=0.01) for name in one)
+
+
+def rewritten(
+    source: Path,
+    target: Path,
+    kind: GGMLQuantizationType = GGMLQuantizationType.F16,
+    keep: Callable[[str], bool] = lambda name: True,
+) -> None:
+    """Write an adapter's file again with its tensors in another type, or with some of them."""
+    writer = GGUFWriter(target, "llama")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", 32)
+    for tensor in GGUFReader(source).tensors:
+        if keep(tensor.name):
+            writer.add_tensor(tensor.name, quantize(tensor.data.astype("f4"), kind), raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
 
 
 def test_a_file_that_is_no_adapter_of_the_base_is_named(tmp_path: Path) -> None:
     base = find_base(str(make_llama()(tmp_path / "model")))
+    wider = find_base(str(make_llama(hidden_size=128)(tmp_path / "wider")))
+    [sequence] = some_sequences((50,), base.config().vocab_size)
+    train(base.model(), [sequence], Settings(rank=4, steps=1), tmp_path / "adapter", base.name)
+    export_adapter(tmp_path / "adapter", base, tmp_path / "a.gguf", "adapter")
     export_model(base.model(), base, tmp_path / "whole.gguf", "whole")
-    with pytest.raises(BadInput, match=r"whole\.gguf: no LoRA adapter"):
-        import_adapter(tmp_path / "whole.gguf", base, tmp_path / "out")
     (tmp_path / "text.gguf").write_bytes(b"no such file")
-    with pytest.raises(BadInput, match=r"text\.gguf: cannot be read as a GGUF file"):
-        import_adapter(tmp_path / "text.gguf", base, tmp_path / "out")
-    toolllama = shipped_adapters()["toolllama"]
-    with pytest.raises(BadInput, match=r"has layers that .*model lacks"):
-        import_adapter(toolllama, base, tmp_path / "out")
+    (tmp_path / "cut.gguf").write_bytes((tmp_path / "a.gguf").read_bytes()[:300])
+    rewritten(tmp_path / "a.gguf", tmp_path / "half.gguf", keep=lambda name: "lora_a" in name)
+    for name, of, said in (
+        ("whole", base, "no LoRA adapter: give what export gguf --adapter-only wrote"),
+        ("text", base, "cannot be read as a GGUF file"),
+        ("cut", base, "cannot be read as a GGUF file"),
+        ("half", base, "does not fit"),
+        ("a", wider, "does not fit"),
+    ):
+        with pytest.raises(BadInput, match=rf"{name}\.gguf: .*{said}"):
+            import_adapter(tmp_path / f"{name}.gguf", of, tmp_path / "out")
+    with pytest.raises(BadInput, match="another kind of model"):
+        import_adapter(shipped_adapters()["toolllama"], base, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

@@ -35,11 +35,7 @@ from trainer.layout import layout_of
 from trainer.lessons import giving_up
 from trainer.lora import Settings, Step, plan, train, wrap
 from trainer.packing import (
-    IGNORED,
-    Family,
     Row,
-    Sequence,
-    families,
     learn_row,
     pack,
     packed_attention,
@@ -47,6 +43,7 @@ from trainer.packing import (
 )
 from trainer.position import extend_context
 from trainer.recipe import Recipe, follow
+from trainer.sequence import IGNORED, Family, Sequence, families
 
 CPU = torch.device("cpu")
 OPENING = [{"role": "system", "content": "Rules."}, {"role": "user", "content": "Weather, please"}]
@@ -158,7 +155,7 @@ def test_a_shared_beginning_read_once_gives_the_loss_and_the_gradient_of_each_wh
     [apart] = pack(map(whole, sequences), 500)
     loss = float(learn_row(model, apart, CPU))
     gradient, learning.grad = learning.grad, None
-    [shared] = pack(families(sequences), 500)
+    [shared] = pack(families(sequences, 500), 500)
     assert (len(apart), len(shared)) == (261, 261 - 2 * 40 - 10)
     assert float(learn_row(model, shared, CPU)) == pytest.approx(loss, rel=1e-5)
     assert torch.allclose(learning.grad, gradient, rtol=1e-3, atol=1e-5)
@@ -223,34 +220,46 @@ def test_rows_hold_every_sequence_once_and_nothing_else() -> None:
     assert sum(map(len, rows)) == sum(map(len, sequences))
 
 
-def test_families_are_of_prompts_that_are_alike_in_half_and_never_of_what_is_learnt() -> None:
+def test_families_share_what_their_prompts_begin_with_and_never_what_is_learnt() -> None:
     functions, others = some_sequences((40, 30))
     tails = some_sequences((5, 6, 7, 100))
     alike = [going_on(functions, tail) for tail in tails]
-    learnt = Sequence([*functions.tokens, 1, 2], [3] * 42)
+    learnt = Sequence([*functions.tokens, 299, 299], [3] * 42)
     sequences = [*alike, learnt, *(going_on(others, tail) for tail in tails[:2])]
     random.Random(1).shuffle(sequences)
-    found = families(sequences)
-    assert found == families(sequences[::-1])
-    assert sorted(len(family.sequences) for family in found) == [1, 2, 4]
-    for family in found:
-        heads = {tuple(one.tokens[: family.stem]) for one in family.sequences}
-        assert len(heads) == 1
-        assert all(
-            one.targets[: family.stem] == [IGNORED] * family.stem for one in family.sequences
-        )
+    found = families(sequences, 500)
+    assert found == families(sequences[::-1], 500)
+    assert sorted((f.stem, len(f.sequences)) for f in found) == [(0, 1), (30, 2), (40, 4)]
+    assert Family([learnt]) in found
 
 
-def test_a_large_family_is_cut_so_that_others_are_learnt_between_its_parts() -> None:
+def test_families_are_as_wide_as_leaves_fewest_tokens() -> None:
+    """One over the system prompt where the functions are short, else one a list of functions."""
+    [system] = some_sequences((40,))
+    unasked = Sequence(system.tokens, [IGNORED] * 40)
+    for functions, stems in ((4, {40}), (60, {100})):
+        lists = [
+            going_on(unasked, Sequence([n] * functions, [IGNORED] * functions)) for n in range(3)
+        ]
+        asked = [going_on(one, tail) for one in lists for tail in some_sequences((5, 5, 5))]
+        outlier = going_on(unasked, Sequence([200] * 300, [3] * 300))
+        assert {f.stem for f in families(asked, 400)} == stems
+        assert {f.stem for f in families([*asked, outlier], 300)} == stems | {0}
+
+
+def test_a_family_that_fills_several_rows_is_begun_anew_in_each() -> None:
     one, other = some_sequences((40, 40))
     tails = some_sequences((20,) * 12)
     sequences = [going_on(head, tail) for head in (one, other) for tail in tails]
-    steps = plan(sequences, Settings(batch_tokens=200, epochs=1))
+    steps = plan(sequences, Settings(batch_tokens=200, epochs=2))
     rows = [row for step in steps for row in step]
-    assert all(len(family) <= 100 for row in rows for family in row.families)
-    assert sum(map(len, rows)) < 0.7 * sum(map(len, sequences))
+    assert all(len(row) <= 200 for row in rows)
+    assert sum(map(len, rows)) == 2 * (24 * 20 + 4 * 40)
     heads = [family.sequences[0].tokens[0] for row in rows for family in row.families]
     assert sum(a != b for a, b in pairwise(heads)) > 1
+    learnt = [s.tokens for row in rows for s in row.sequences if s.tokens[0] == heads[0]]
+    assert learnt[:12] != learnt[12:]
+    assert sorted(learnt[:12]) == sorted(learnt[12:])
 
 
 def test_each_epoch_has_an_order_of_its_own_and_the_same_plan_twice() -> None:

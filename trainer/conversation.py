@@ -19,7 +19,7 @@ from sandbox.chat import Message
 from sandbox.errors import BadInput
 from sandbox.llama.cut import cut, written
 from trainer.layout import Layout
-from trainer.packing import IGNORED, Sequence
+from trainer.sequence import IGNORED, Sequence
 
 _STEP = re.compile(r"\s*Thought:(.*?)\nAction:(.*?)\nAction Input:(.*)", re.DOTALL)
 

@@ -6,14 +6,15 @@ merge it, or for other tools.
 """
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
-from gguf import GGUFReader, GGUFType, LlamaFileType, ReaderField
+from gguf import GGUFReader, GGUFType, Keys, LlamaFileType
+from gguf.quants import dequantize
 from peft import LoraConfig
 from safetensors import safe_open
-from transformers import PreTrainedConfig
+from transformers import AutoModelForCausalLM, PreTrainedConfig
 
 from sandbox.disk import write_whole
 from sandbox.errors import BadInput
@@ -21,21 +22,28 @@ from sandbox.llama.weights import TRAINED_LAYOUT
 from trainer.adapter import WEIGHTS, read_adapter_config, write_adapter
 from trainer.base import Base
 from trainer.card import NAME as CARD
-from trainer.gguf_export import Writing, gguf_name, reordered, tensor_names
+from trainer.checkpoint import NAME as CHECKPOINT
+from trainer.gguf_export import Writing, architecture, gguf_name, reordered, tensor_names
 
-BLOCK = {
-    "self_attn": ("q_proj", "k_proj", "v_proj", "o_proj"),
-    "mlp": ("gate_proj", "up_proj", "down_proj"),
-}
-"""The linear layers of a block of LLaMA's and Gemma's, by the part that they are in."""
+CONTEXT_FACTOR = "toolreplay.context_factor"
+"""The field that tells by what factor positions were compressed when an adapter was trained."""
 
 _PREFIX = "base_model.model."
-_ALPHA = "adapter.lora.alpha"
+_A = ".lora_A."
 _PARTS = {"A.weight": "lora_a", "B.weight": "lora_b"}
+_REMEDY = "give what export gguf --adapter-only wrote"
+
+Layer = dict[str, torch.Tensor]
+"""The two matrices of a layer, by the ends of their names in a file."""
 
 
 def export_adapter(
-    folder: Path, base: Base, out: Path, name: str, layout: str | None = None
+    folder: Path,
+    base: Base,
+    out: Path,
+    name: str,
+    layout: str | None = None,
+    context_factor: float = 1.0,
 ) -> None:
     """Write an adapter alone as a GGUF file, to be laid over its base, also a quantised one.
 
@@ -45,6 +53,7 @@ def export_adapter(
         out: the file; it is put in place whole.
         name: the adapter's name in the file.
         layout: the layout that it was trained in, in which it will be asked by default.
+        context_factor: by what factor the base's positions were compressed.
 
     Raises:
         BadInput: the folder holds no LoRA adapter, or one that a GGUF file cannot express.
@@ -53,8 +62,9 @@ def export_adapter(
     names = tensor_names(config)
     with Writing(out, config) as writer:
         writer.add_type(GGUFType.ADAPTER)
-        writer.add_string("adapter.type", "lora")
-        writer.add_float32(_ALPHA, float(settings["lora_alpha"]))
+        writer.add_string(Keys.Adapter.TYPE, "lora")
+        writer.add_float32(Keys.Adapter.LORA_ALPHA, float(settings["lora_alpha"]))
+        writer.add_float32(CONTEXT_FACTOR, context_factor)
         writer.add_name(name)
         if layout:
             writer.add_string(TRAINED_LAYOUT, layout)
@@ -70,9 +80,9 @@ def export_adapter(
 
 
 def import_adapter(file: Path, base: Base, out: Path) -> None:
-    """Write an adapter's GGUF file as a directory in peft's layout, with the card beside the file.
+    """Write an adapter's GGUF file as a directory in peft's layout.
 
-    Where there is no card, one is written that says the layout that it was trained in.
+    Its card says no more than the file: layout, and by what factor positions were compressed.
 
     Args:
         file: the adapter.
@@ -82,50 +92,84 @@ def import_adapter(file: Path, base: Base, out: Path) -> None:
     Raises:
         BadInput: the file is no LoRA adapter, one for another base, or the directory is taken.
     """
-    if (out / WEIGHTS).exists():
-        raise BadInput(f"{out}: holds an adapter already: give another --out.")
-    try:
-        reader = GGUFReader(str(file))
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{file}: cannot be read as a GGUF file ({error}).") from error
-    alpha = reader.get_field(_ALPHA)
-    if alpha is None:
-        raise BadInput(f"{file}: no LoRA adapter: give what export gguf --adapter-only wrote.")
-    tensors = {tensor.name: torch.tensor(tensor.data).float() for tensor in reader.tensors}
-    weights = dict(_renamed(tensors, base.config()))
-    if not weights or len(weights) < len(tensors):
-        raise BadInput(f"{file}: has layers that {base.name} lacks: give the adapter's own base.")
-    config = LoraConfig(
-        r=min(min(matrix.shape) for matrix in weights.values()),
-        lora_alpha=int(alpha.contents()),
+    if (out / WEIGHTS).exists() or (out / CHECKPOINT).exists():
+        raise BadInput(f"{out}: holds an adapter or a training already: give another --out.")
+    reader = _opened(file)
+    weights = _fitted(reader, file, base)
+    rank = next(weight.shape[0] for name, weight in weights.items() if _A in name)
+    settings = LoraConfig(
+        r=rank,
+        lora_alpha=_field(reader, Keys.Adapter.LORA_ALPHA) or rank,
         target_modules=sorted({name.split(".")[-3] for name in weights}),
         task_type="CAUSAL_LM",
     )
-    write_whole(out / f"{CARD}.json", _card(file, reader.get_field(TRAINED_LAYOUT)))
-    write_adapter(config, weights, base.name, out)
+    layout, factor = _field(reader, TRAINED_LAYOUT), _field(reader, CONTEXT_FACTOR)
+    card = {"data": {"layout": layout or ""}, "context_factor": factor or 1.0}
+    write_whole(out / f"{CARD}.json", json.dumps(card, indent=1) + "\n")
+    write_adapter(settings, weights, base.name, out)
 
 
-def _card(file: Path, layout: ReaderField | None) -> str:
-    beside = file.with_suffix(".json")
-    if beside.is_file():
-        return beside.read_text("utf-8")
-    return json.dumps({"data": {"layout": layout.contents()}} if layout else {}) + "\n"
+def _fitted(reader: GGUFReader, file: Path, base: Base) -> dict[str, torch.Tensor]:
+    """Give an adapter's matrices under peft's names, their rows in transformers' order.
 
-
-def _renamed(
-    tensors: dict[str, torch.Tensor], config: PreTrainedConfig
-) -> Iterator[tuple[str, torch.Tensor]]:
-    """Give a base's layers under peft's names, their rows in transformers' order."""
+    Raises:
+        BadInput: they do not fit the base.
+    """
+    config, layers = base.config(), _layers(reader)
+    if _field(reader, Keys.General.ARCHITECTURE) != architecture(config):
+        raise BadInput(f"{file}: an adapter for another kind of model than {base.name}.")
     names = tensor_names(config)
-    for number in range(config.num_hidden_layers):
-        for part, layers in BLOCK.items():
-            for layer in layers:
-                name = f"model.layers.{number}.{part}.{layer}"
-                written = gguf_name(names, f"{name}.weight")
-                for matrix, ending in _PARTS.items():
-                    weights = tensors.get(f"{written}.{ending}")
-                    if weights is None:
-                        continue
-                    if matrix == "B.weight":
-                        weights = reordered(config, f"{name}.weight", weights, back=True)
-                    yield f"{_PREFIX}{name}.lora_{matrix}", weights
+    weights: dict[str, torch.Tensor] = {}
+    for name, (wide, high) in _linear_layers(config).items():
+        layer = layers.pop(gguf_name(names, f"{name}.weight"), {})
+        if not layer:
+            continue
+        a, b = (layer.get(part) for part in _PARTS.values())
+        if a is None or b is None or (a.shape[1], *b.shape) != (wide, high, a.shape[0]):
+            raise BadInput(f"{file}: its {name} does not fit that of {base.name}: {_REMEDY}.")
+        weights[f"{_PREFIX}{name}.lora_A.weight"] = a
+        weights[f"{_PREFIX}{name}.lora_B.weight"] = reordered(config, f"{name}.weight", b, True)
+    if layers or len({w.shape[0] for name, w in weights.items() if _A in name}) != 1:
+        raise BadInput(f"{file}: has layers that {base.name} lacks, or several ranks: {_REMEDY}.")
+    return weights
+
+
+def _opened(file: Path) -> GGUFReader:
+    """Open an adapter's file.
+
+    Raises:
+        BadInput: it cannot be read, or is something else.
+    """
+    try:
+        reader = GGUFReader(str(file))
+    except (OSError, ValueError, IndexError) as error:
+        raise BadInput(f"{file}: cannot be read as a GGUF file ({error}): {_REMEDY}.") from error
+    if _field(reader, Keys.Adapter.TYPE) != "lora":
+        raise BadInput(f"{file}: no LoRA adapter: {_REMEDY}.")
+    return reader
+
+
+def _field(reader: GGUFReader, name: str) -> Any:
+    field = reader.get_field(name)
+    return field.contents() if field else None
+
+
+def _layers(reader: GGUFReader) -> dict[str, Layer]:
+    """Give the matrices by the weight that they adapt, in full precision."""
+    layers: dict[str, Layer] = {}
+    for tensor in reader.tensors:
+        name, _, part = tensor.name.rpartition(".")
+        matrix = dequantize(tensor.data, tensor.tensor_type)
+        layers.setdefault(name, {})[part] = torch.tensor(matrix).float()
+    return layers
+
+
+def _linear_layers(config: PreTrainedConfig) -> dict[str, tuple[int, int]]:
+    """Give the linear layers of a base's blocks, with the sizes of what goes in and comes out."""
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+    return {
+        name: (module.in_features, module.out_features)
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and ".layers." in name
+    }

@@ -76,8 +76,7 @@ class Writing:
         self._out = out
         self._unfinished = out.with_name(f".{out.name}.part")
         out.parent.mkdir(parents=True, exist_ok=True)
-        architecture = MODEL_ARCH_NAMES[_ARCHITECTURES[config.model_type]]
-        self._writer = GGUFWriter(self._unfinished, architecture)
+        self._writer = GGUFWriter(self._unfinished, architecture(config))
 
     def __enter__(self) -> GGUFWriter:
         return self._writer
@@ -192,6 +191,11 @@ def reordered(
     half = weight.shape[0] // heads // 2
     halves = weight.reshape(heads, *((half, 2) if back else (2, half)), *weight.shape[1:])
     return halves.swapaxes(1, 2).reshape(weight.shape)
+
+
+def architecture(config: PreTrainedConfig) -> str:
+    """Name a base's kind of model as llama.cpp does."""
+    return str(MODEL_ARCH_NAMES[_ARCHITECTURES[config.model_type]])
 
 
 def tensor_names(config: PreTrainedConfig) -> TensorNameMap:

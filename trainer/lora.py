@@ -22,17 +22,16 @@ from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
 from sandbox.errors import BadInput
-from trainer.adapter import WEIGHTS, write_adapter
+from trainer.adapter import WEIGHTS, read_adapter_config, write_adapter
 from trainer.checkpoint import State
 from trainer.packing import (
     Row,
-    Sequence,
-    families,
     learn_row,
     pack,
     round_frozen,
     use_packed_attention,
 )
+from trainer.sequence import Sequence, families
 
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """All linear layers of LLaMA's and Gemma's blocks."""
@@ -164,8 +163,9 @@ def train(
     """
     accelerator = Accelerator()
     steps = plan(sequences, settings)
+    laid_out = [[[(f.stem, f.tails) for f in row.families] for row in step] for step in steps]
     identity = hashlib.sha256(
-        json.dumps([identity, asdict(settings), accelerator.num_processes]).encode()
+        json.dumps([identity, asdict(settings), accelerator.num_processes, laid_out]).encode()
     ).hexdigest()
     adapted = wrap(model, settings)
     if start is not None:
@@ -196,8 +196,8 @@ def _precision(settings: Settings) -> str:
 def plan(sequences: list[Sequence], settings: Settings) -> list[list[Row]]:
     """Lay out all steps: each epoch in an order of its own, packed, and cut into updates.
 
-    Of sequences that begin alike some stay together, so that what they share is read once; they
-    fill half a row at most, so that no update is theirs alone.
+    Sequences that begin alike stay together as far as a row holds them, so that what they share
+    is read once.
 
     Raises:
         BadInput: there is nothing to learn from.
@@ -206,12 +206,12 @@ def plan(sequences: list[Sequence], settings: Settings) -> list[list[Row]]:
         raise BadInput("The data holds no turn that fits: check it and --max-length.")
     capacity = min(settings.max_length, settings.batch_tokens)
     epochs = count() if settings.steps else range(settings.epochs)
-    grouped = families(sequences)
+    grouped = families(sequences, capacity)
 
     def updates() -> Iterator[list[Row]]:
         for epoch in epochs:
             draw = random.Random(f"{settings.seed}/{epoch}")
-            order = [part for family in grouped for part in family.shuffled(draw, capacity // 2)]
+            order = [part for family in grouped for part in family.shuffled(draw, capacity)]
             draw.shuffle(order)
             yield from _updates(pack(order, capacity), settings.batch_tokens)
 
@@ -265,8 +265,8 @@ def begin_with(adapted: PeftModel, start: Path) -> None:
     Raises:
         BadInput: there is none, or it is of another shape or weight.
     """
+    begun = read_adapter_config(start)
     try:
-        begun = json.loads((start / "adapter_config.json").read_bytes())
         weights = load_file(start / WEIGHTS)
         set_peft_model_state_dict(adapted, weights)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:

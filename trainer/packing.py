@@ -2,23 +2,22 @@
 
 A row has no padding: it is as long as its sequences together, and its attention runs sequence by
 sequence, so that none sees another and no attention between two is computed only to be masked.
-Sequences whose prompts begin alike, such as requests over the same functions, form a family: what
-they share is read once, and each goes on from there. Logits are made at supervised positions
-alone: with Gemma's 262,144 tokens of vocabulary, those of a whole row would be most of the work.
+What a family of sequences begins with is read once, and each of them goes on from there. Logits are
+made at supervised positions alone: with Gemma's 262,144 tokens of vocabulary, those of a whole row
+would be most of the work.
 """
 
-import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import torch
 from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 from transformers import AttentionInterface, PreTrainedModel
 
-IGNORED = -100
-"""The target of a position from which nothing is learnt."""
+from trainer.sequence import IGNORED, Family, Sequence
 
 POSITIONS = 128
 """Positions whose logits are held at once."""
@@ -28,68 +27,6 @@ WHOLE_SCORES = 1024
 
 ATTENTION = "packed"
 """The name that `packed_attention` has in transformers' registry."""
-
-
-@dataclass(frozen=True)
-class Sequence:
-    """A text in tokens.
-
-    Attributes:
-        tokens: token ids.
-        targets: for each token, the id that the model is to write after it, or `IGNORED`. It is the
-            next token, but for the end of a turn: there the model stops and the user goes on.
-    """
-
-    tokens: list[int]
-    targets: list[int]
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    @cached_property
-    def prompt(self) -> int:
-        """Tokens before the first from which something is learnt."""
-        learnt = (n for n, target in enumerate(self.targets) if target != IGNORED)
-        return next(learnt, len(self.tokens))
-
-
-@dataclass(frozen=True)
-class Family:
-    """Sequences that begin alike.
-
-    Attributes:
-        sequences: in their order.
-        stem: tokens that they begin with and none of them learns from; 0 where each is read whole.
-    """
-
-    sequences: list[Sequence]
-    stem: int = 0
-
-    def __len__(self) -> int:
-        return self.stem + sum(self.tails)
-
-    @property
-    def tails(self) -> list[int]:
-        """Tokens of each sequence after the stem."""
-        return [len(sequence) - self.stem for sequence in self.sequences]
-
-    def shuffled(self, draw: random.Random, most: int) -> Iterator["Family"]:
-        """Give the sequences in an order of their own, as families of at most so many tokens.
-
-        A sequence that is longer has one of its own.
-        """
-        cut: list[Sequence] = []
-        for sequence in draw.sample(self.sequences, len(self.sequences)):
-            if cut and len(Family([*cut, sequence], self.stem)) > most:
-                yield Family(cut, self.stem)
-                cut = []
-            cut.append(sequence)
-        yield Family(cut, self.stem)
-
-    @property
-    def parts(self) -> list[slice]:
-        """What is read of each sequence: of the first all, of the others their tails."""
-        return [slice(self.stem if n else 0, None) for n in range(len(self.sequences))]
 
 
 @dataclass(frozen=True)
@@ -114,36 +51,6 @@ class Row:
     def supervised(self) -> int:
         """Positions from which something is learnt."""
         return sum(t != IGNORED for sequence in self.sequences for t in sequence.targets)
-
-
-def families(sequences: Iterable[Sequence]) -> list[Family]:
-    """Group sequences so that at least half of each one's prompt is that of its whole family.
-
-    Args:
-        sequences: in any order; that of the families and inside them does not depend on it.
-    """
-    found: list[Family] = []
-    for sequence in sorted(sequences, key=lambda one: (one.tokens, one.targets)):
-        wider = _wider(found[-1], sequence) if found else None
-        if wider:
-            found[-1] = wider
-        else:
-            found.append(Family([sequence], sequence.prompt))
-    return found
-
-
-def _wider(family: Family, sequence: Sequence) -> Family | None:
-    """Give a family with one more sequence; None where they have too little in common."""
-    stem = min(family.stem, _alike(family.sequences[0], sequence))
-    together = [*family.sequences, sequence]
-    return Family(together, stem) if 2 * stem >= max(one.prompt for one in together) else None
-
-
-def _alike(one: Sequence, other: Sequence) -> int:
-    """Count the tokens with which two prompts begin, and from which neither learns."""
-    longest = min(one.prompt, other.prompt)
-    pairs = zip(one.tokens[:longest], other.tokens[:longest], strict=True)
-    return next((n for n, (a, b) in enumerate(pairs) if a != b), longest)
 
 
 def pack(families: Iterable[Family], capacity: int) -> Iterator[Row]:
@@ -214,21 +121,19 @@ def packed_attention(
     Returns:
         The attended values, 1 x tokens x heads x size of a head, and no weights.
     """
+    held = [(f.stem, f.tails) for f in families or []] or [(0, [query.shape[2]])]
+    sizes = [size for stem, tails in held for size in (stem, *tails)]
+    parts = zip(*(torch.split(s, sizes, dim=2) for s in (query, key, value)), strict=True)
     attended: list[torch.Tensor] = []
-    begin = 0
-    for stem, tails in [(f.stem, f.tails) for f in families or []] or [(0, [query.shape[2]])]:
-        shared = slice(begin, begin + stem)
-        begin += stem
-        for number, tail in enumerate(tails):
-            own = slice(begin, begin + tail)
-            begin += tail
-            asking = slice(shared.start, own.stop) if number == 0 else own
-            k, v = (
-                torch.cat((states[:, :, shared], states[:, :, own]), dim=2)
-                for states in (key, value)
-            )
-            part = (query[:, :, asking], k, v)
-            attended += _attend_in_pieces(*part, dropout, scaling, sliding_window)
+    for stem, tails in held:
+        stem_q, stem_k, stem_v = next(parts)
+        if stem:
+            stems = (stem_q, stem_k, stem_v)
+            attended += _attend_in_pieces(*stems, dropout, scaling, sliding_window)
+        for q, k, v in islice(parts, len(tails)):
+            if stem:
+                k, v = torch.cat((stem_k, k), dim=2), torch.cat((stem_v, v), dim=2)
+            attended += _attend_in_pieces(q, k, v, dropout, scaling, sliding_window)
     return torch.cat(attended, dim=2).transpose(1, 2).contiguous(), None
 
 

@@ -10,7 +10,7 @@ import llama_cpp
 import numpy as np
 
 from sandbox.errors import BadInput
-from trainer.packing import IGNORED, Sequence
+from trainer.sequence import IGNORED, Sequence
 
 _BATCH = 256
 """Tokens that are read at once; the logits of no more than these are held."""

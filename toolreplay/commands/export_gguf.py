@@ -43,7 +43,7 @@ def gguf(
     card = read_card(adapter)
     factor, layout = card.get("context_factor", 1.0), layout_of_card(card)
     if adapter_only:
-        export_adapter(adapter, source, out, adapter.name, layout)
+        export_adapter(adapter, source, out, adapter.name, layout, factor)
         if factor > 1:
             typer.echo(
                 f"Serve it with the base's positions compressed: rope_freq_scale={1 / factor:g}"

@@ -1,5 +1,6 @@
 """The command `instructions`."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,9 @@ from toolreplay.commands.screen import progress_bar, show, show_json
 if TYPE_CHECKING:
     from sandbox.catalogue import Catalogue
     from sandbox.world import World
+    from trainer.instructions.draft import Draft
+    from trainer.instructions.maker import Maker
+    from trainer.instructions.sample import Sample
     from trainer.instructions.split import Part
 
 
@@ -88,11 +92,10 @@ def instructions(
     from toolreplay.instructing import Chosen, opened_maker
     from toolreplay.modes import read_mode
     from toolreplay.tables import making_table
-    from trainer.instructions import KINDS, Draft, HeldOut, samples
+    from trainer.instructions import KINDS, HeldOut, samples
     from trainer.instructions.division import divide
     from trainer.instructions.draft import write_drafts
     from trainer.instructions.filters import Filters
-    from trainer.instructions.maker import BARREN
 
     if kind not in KINDS:
         raise BadInput(f"No kind of instruction {kind!r}: take {', '.join(KINDS)}.")
@@ -106,14 +109,11 @@ def instructions(
         writer, read_mode(mode), policy, base_url, temperature, max_tokens, plain, unsolvable
     )
     making = opened_maker(opened, chosen, Filters(opened, least), workers, executor)
-    drafts: list[Draft] = []
-    with making as maker, progress_bar() as progress:
-        task = progress.add_task("Writing", total=sum(counts.values()))
-        for drawn_from, catalogue in catalogues.items():
-            drawn = samples(catalogue, kind, seed, apis_per_tool)
-            for draft in maker.make(drawn, counts[drawn_from]):
-                drafts.append(draft)
-                progress.update(task, advance=1)
+    drawn = {
+        p: samples(catalogue, kind, seed, apis_per_tool) for p, catalogue in catalogues.items()
+    }
+    with making as maker:
+        drafts = _make(maker, drawn, counts)
     statistics = maker.statistics()
     if split:
         division = divide(drafts, HeldOut.read(world), opened.catalogue, split, seed)
@@ -133,11 +133,31 @@ def instructions(
     for name, made in sets.items():
         typer.echo(f"{len(made)} instructions of the set {name} in {files[name]}")
     if len(drafts) < sum(counts.values()):
-        typer.echo(
-            f"{sum(counts.values())} were wanted: the last {BARREN} samples brought nothing new. "
-            f"More phrasings, APIs or recordings, another --mode or a model bring more.",
-            err=True,
-        )
+        _tell_of_fewer(sum(counts.values()))
+
+
+def _make(
+    maker: "Maker", drawn: "dict[Part, Iterator[Sample]]", counts: "dict[Part, int]"
+) -> "list[Draft]":
+    """Have drafts written over the samples of each part, with a bar that counts them."""
+    drafts = []
+    with progress_bar() as progress:
+        task = progress.add_task("Writing", total=sum(counts.values()))
+        for part, samples in drawn.items():
+            for draft in maker.make(samples, counts[part]):
+                drafts.append(draft)
+                progress.update(task, advance=1)
+    return drafts
+
+
+def _tell_of_fewer(wanted: int) -> None:
+    from trainer.instructions.maker import BARREN
+
+    typer.echo(
+        f"{wanted} were wanted: the last {BARREN} samples brought nothing new. "
+        f"More phrasings, APIs or recordings, another --mode or a model bring more.",
+        err=True,
+    )
 
 
 def _catalogues(
