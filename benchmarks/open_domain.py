@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from eval.evaluation import Evaluation, Setting, evaluate
@@ -27,7 +28,6 @@ from solver.method import Method
 from solver.retriever import open_retriever
 from solver.run import Settings
 from solver.search import Drawing, Limits
-from toolreplay.commands.screen import progress_bar
 from toolreplay.solving import read_queries, solve
 from toolreplay.tables import method_title
 
@@ -97,10 +97,8 @@ def compare(given: argparse.Namespace) -> list[Line]:
                 retriever=chooser,
                 retrieve=given.k,
             )
-            with progress_bar() as progress:
-                task = progress.add_task(f"{method}, {apis} APIs", total=len(instructions))
-                for _ in solving:
-                    progress.advance(task)
+            for _ in track(solving, f"{method}, {apis} APIs", total=len(instructions)):
+                pass
             lines.append(Line(apis, evaluate(run), offered(instructions, run)))
     return lines
 
