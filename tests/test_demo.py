@@ -282,6 +282,23 @@ def test_a_probe_by_a_cluster_finds_the_same(
     assert pickle.loads(pickled).policy.key == "demo-key"
 
 
+def test_the_first_searches_of_emoji_may_come_at_once() -> None:
+    pytest.importorskip("emoji", reason="needs the extra 'upstream'")
+    script = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from examples.upstream.text_analysis import find_emoji_in_a_text
+
+sys.setswitchinterval(1e-6)
+with ThreadPoolExecutor(8) as threads:
+    print([found["total"] for found in threads.map(find_emoji_in_a_text, ["I ❤️ Tallinn"] * 8)])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    assert json.loads(done.stdout) == [1] * 8
+
+
 def test_a_wrong_key_is_refused_by_the_services(upstream: str) -> None:
     answer = httpx.get(upstream, headers={"X-RapidAPI-Key": "wrong"})
     assert answer.status_code == 401
