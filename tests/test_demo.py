@@ -1,5 +1,6 @@
 """The demo world and the demo run: real, complete, and the same bytes every time."""
 
+import asyncio
 import json
 import os
 import pickle
@@ -282,21 +283,33 @@ def test_a_probe_by_a_cluster_finds_the_same(
     assert pickle.loads(pickled).policy.key == "demo-key"
 
 
-def test_the_first_searches_of_emoji_may_come_at_once() -> None:
-    pytest.importorskip("emoji", reason="needs the extra 'upstream'")
-    script = """
-import sys
-from concurrent.futures import ThreadPoolExecutor
-from examples.upstream.text_analysis import find_emoji_in_a_text
+def test_calls_that_come_at_once_are_answered_as_one_by_one() -> None:
+    pytest.importorskip("ephem", reason="needs the extra 'upstream'")
+    from examples.upstream.service import DEMO_KEY, application
 
-sys.setswitchinterval(1e-6)
-with ThreadPoolExecutor(8) as threads:
-    print([found["total"] for found in threads.map(find_emoji_in_a_text, ["I ❤️ Tallinn"] * 8)])
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True
-    )
-    assert json.loads(done.stdout) == [1] * 8
+    headers = {"X-RapidAPI-Key": DEMO_KEY, "X-RapidAPI-Host": "moon-phase.p.rapidapi.example"}
+    days = [f"2025-{month:02}-01" for month in range(1, 13)] * 4
+
+    async def phases(at_once: int) -> list[str]:
+        transport = httpx.ASGITransport(application())
+        async with httpx.AsyncClient(transport=transport, base_url="http://upstream") as client:
+            turn = asyncio.Semaphore(at_once)
+
+            async def phases_after(day: str) -> str:
+                async with turn:
+                    url = "/next"
+                    return (await client.get(url, params={"date": day}, headers=headers)).text
+
+            return await asyncio.gather(*map(phases_after, days))
+
+    one_by_one = asyncio.run(phases(1))
+    assert "full_moon" in one_by_one[0]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        assert asyncio.run(phases(8)) == one_by_one
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def test_a_wrong_key_is_refused_by_the_services(upstream: str) -> None:

@@ -6,7 +6,6 @@ import os
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -43,10 +42,14 @@ async def answer(request: Request) -> Response:
 async def provider_answer(
     tool: Tool, api: Api, request: Request, path_arguments: dict[str, str]
 ) -> Response:
-    """Let the provider behind the proxy answer."""
+    """Let the provider behind the proxy answer.
+
+    The handlers take turns, as not every library behind them can be called by several threads
+    (the astronomy of ``ephem``, the first search of ``emoji``).
+    """
     try:
         given = await arguments_of(request, api) | path_arguments
-        content = await run_in_threadpool(api.call, given)
+        content = api.call(given)
     except Refusal as refused:
         return refusal(refused.status, tool.error_key, refused.text)
     if isinstance(content, Raw):

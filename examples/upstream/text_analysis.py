@@ -377,8 +377,6 @@ emoji_tool = Tool(
 
 EMOJI = listed("🐘 🎉 🦄 🍕 🚀 😂 ❤️ 🥑 🦦 🇪🇪 👩‍🚀 🫠 🎸")
 EMOJI_LANGUAGES = sorted(emoji.LANGUAGES)
-# The library builds its tree of emoji in the first search; a second thread would find half a tree.
-emoji.emoji_count("")
 EmojiName = Annotated[str, Doc("The emoji, or its English name", "🐘", name="emoji")]
 
 
