@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.instruction import Fact, Instruction
-from solver.environment import finish_arguments
+from solver.environment import told_in
 
 _APOLOGY = re.compile(
     r"\b(sorry|apologi[sz]e|apologies|unfortunately|unable to|give up|no answer"
@@ -71,12 +71,6 @@ def final_answer(chain: list[dict[str, Any]]) -> str:
     if not chain:
         return ""
     return told_in(chain[-1]["description"])
-
-
-def told_in(finish: str) -> str:
-    """Read the final answer from the arguments of Finish; empty where there is none."""
-    told = finish_arguments(finish).get("final_answer", "")
-    return told if isinstance(told, str) else str(told)
 
 
 def is_answer(told: str) -> bool:

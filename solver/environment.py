@@ -175,6 +175,12 @@ def finish_arguments(arguments: str) -> dict[str, Any]:
     return found
 
 
+def told_in(finish: str) -> str:
+    """Read the final answer from the arguments of Finish; empty where there is none."""
+    told = finish_arguments(finish).get("final_answer", "")
+    return told if isinstance(told, str) else str(told)
+
+
 def _finish(arguments: str) -> Observation:
     given = finish_arguments(arguments)
     if "return_type" not in given:

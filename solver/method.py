@@ -28,22 +28,30 @@ class Method:
     def parse(cls, text: str, limits: Limits) -> "Method":
         """Read a method as the command line names it: `dfsdt`, `dfs`, `react` or `react@N`.
 
+        With `+doubt` behind it, the search goes on from answers that have doubts.
+
         Raises:
             BadInput: there is no such method.
         """
-        found = re.fullmatch(r"(dfsdt|dfs|react)(?:@([1-9]\d*))?", text)
+        found = re.fullmatch(r"(dfsdt|dfs|react)(?:@([1-9]\d*))?(\+doubt)?", text)
         if not found or (found[2] and found[1] != "react"):
-            raise BadInput(f"No search method {text!r}: take dfsdt, dfs, react or react@N.")
-        attempts = int(found[2] or 1)
-        return cls(found[1], replace(limits, attempts=attempts, rank=found[1] == "dfs"))
+            raise BadInput(
+                f"No search method {text!r}: take dfsdt, dfs, react or react@N, each also with "
+                f"+doubt."
+            )
+        bounds = replace(
+            limits, attempts=int(found[2] or 1), rank=found[1] == "dfs", doubting=bool(found[3])
+        )
+        return cls(found[1], bounds)
 
     @property
     def toolbench_name(self) -> str:
-        """The method's name in ToolBench's answer files."""
+        """The method's name in ToolBench's answer files; `+doubt` is ours."""
+        doubt = "+doubt" if self.limits.doubting else ""
         if self.name == "react":
-            return f"CoT@{self.limits.attempts}"
+            return f"CoT@{self.limits.attempts}{doubt}"
         filtered = "" if self.limits.rank else "_woFilter"
-        return f"DFS{filtered}_w{self.limits.width}"
+        return f"DFS{filtered}_w{self.limits.width}{doubt}"
 
     @property
     def forward_args(self) -> dict[str, Any]:

@@ -27,6 +27,11 @@ to an answer:
 Think about why, and then do something that differs from all of them: another function, or other \
 arguments."""
 
+_DOUBTED = """\
+You were about to answer here, but something speaks against it:
+{doubts}
+If a call is still missing, make it; if one failed, make it in another way."""
+
 _RANK = """\
 Two ways to go on with the user's request are laid out below. Judge which one is more likely to \
 end in a complete and correct answer, and report it with the function prefer.
@@ -75,6 +80,15 @@ def diversity(tried: Sequence[dict[str, str]]) -> Message:
     """
     listed = json.dumps(list(tried), ensure_ascii=False, indent=1)
     return {"role": "user", "content": _DIVERSITY.format(tried=listed)}
+
+
+def doubted(doubts: Sequence[str]) -> Message:
+    """Ask for a child unlike an answer that something speaks against.
+
+    Args:
+        doubts: see `solver.doubt`.
+    """
+    return {"role": "user", "content": _DOUBTED.format(doubts="\n".join(f"- {d}" for d in doubts))}
 
 
 def ranking(query: str, first: str, second: str) -> list[Message]:

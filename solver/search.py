@@ -3,7 +3,8 @@
 DFSDT (section 2.3 of the paper) is a depth-first search in pre-order: each child of a node is
 explored before its next sibling is asked for, and a sibling is asked to differ from those before
 it. Classical DFS makes all children first and has the model rank them. ReACT is the search with
-width 1, and ReACT@N makes N attempts.
+width 1, and ReACT@N makes N attempts. A doubting search goes on from answers that rules speak
+against (`solver.doubt`); that is ours.
 """
 
 import hashlib
@@ -17,7 +18,8 @@ from itertools import combinations
 from sandbox.chat import ChatModel, Completion, CompletionRequest, Message, Sampling
 from sandbox.response import StatusCode
 from solver import prompts
-from solver.environment import Environment
+from solver.doubt import Call, doubts
+from solver.environment import Environment, told_in
 from solver.tree import Node
 
 INVALID_FUNCTION_NAME = "invalid_hallucination_function_name"
@@ -39,6 +41,8 @@ class Limits:
         answers: final answers after which the search is over.
         depth_limit_back_up: decisions that the search goes back from a path that is too long;
             ToolBench's trees come from a variant with 1 and one with 2.
+        doubting: go on from an answer that has doubts (`solver.doubt`); in the end the answer with
+            the fewest counts. Ours, not the paper's.
         rank: make all children first and rank them (classical DFS).
         attempts: paths that ReACT tries.
     """
@@ -48,6 +52,7 @@ class Limits:
     model_calls: int = 200
     answers: int = 1
     depth_limit_back_up: int = 1
+    doubting: bool = False
     rank: bool = False
     attempts: int = 1
 
@@ -91,7 +96,8 @@ class Search:
 
     Attributes:
         root: the tree's root; of ReACT@N, that of the last attempt.
-        answers: nodes that gave a final answer, in the order in which they were found.
+        answers: nodes that gave a final answer, in the order in which they were found; of a
+            doubting search those with fewer doubts first.
         given_up: nodes that gave up.
         query_count: completions asked for.
         total_tokens: tokens of all completions and their prompts.
@@ -114,6 +120,7 @@ class Search:
         self._drawing = drawing
         self._attempt = 0
         self._expanded = 0
+        self._doubts: dict[Node, list[str]] = {}
         self.answers: list[Node] = []
         self.given_up: list[Node] = []
         self.query_count = 0
@@ -128,6 +135,7 @@ class Search:
     def grow_tree(self) -> None:
         """Search depth-first until enough answers are found or nothing is left to try."""
         self._explore(self.root)
+        self._weigh()
 
     def follow_paths(self) -> list[Node]:
         """Try up to `limits.attempts` single paths until one gives an answer (ReACT@N).
@@ -140,8 +148,9 @@ class Search:
             self._attempt = attempt
             self.root = self._new_root()
             ends.append(self._follow())
-            if self.answers or self._out_of_calls():
+            if self._is_over() or self._out_of_calls():
                 break
+        self._weigh()
         return ends
 
     def _new_root(self) -> Node:
@@ -159,7 +168,7 @@ class Search:
                 return node
             node = below
         if node.is_answer:
-            self.answers.append(node)
+            self._take(node)
         elif node.status_code == StatusCode.GAVE_UP:
             self.given_up.append(node)
         return node
@@ -170,8 +179,7 @@ class Search:
         self._expanded += 1
         if node.is_answer:
             node.mark_finished(BACK_UP_AFTER_END)
-            self.answers.append(node)
-            return BACK_UP_AFTER_END
+            return 1 if self._take(node) else BACK_UP_AFTER_END
         if node.pruned or node.depth >= self._limits.depth:
             return self._close(node)
         if self._limits.rank:
@@ -201,7 +209,26 @@ class Search:
 
     def _explore_child(self, child: Node) -> float:
         back = self._explore(child)
-        return math.inf if len(self.answers) >= self._limits.answers else back
+        return math.inf if self._is_over() else back
+
+    def _take(self, answer: Node) -> list[str]:
+        """Note an answer; gives what speaks against it, where the search doubts."""
+        self.answers.append(answer)
+        calls = [
+            Call(node.father.description, node.description, node.observation)
+            for node in answer.path()[:-1]
+            if node.node_type == "Action Input" and node.father
+        ]
+        doubting = self._limits.doubting
+        found = doubts(self._query, calls, told_in(answer.description)) if doubting else []
+        self._doubts[answer] = found
+        return found
+
+    def _is_over(self) -> bool:
+        return sum(not found for found in self._doubts.values()) >= self._limits.answers
+
+    def _weigh(self) -> None:
+        self.answers.sort(key=lambda answer: len(self._doubts[answer]))
 
     def _close(self, node: Node) -> int:
         node.pruned = True
@@ -229,8 +256,7 @@ class Search:
 
     def _decide(self, node: Node) -> Node | None:
         """Ask for one more child of a node; gives the last node of the new step."""
-        tried = [call for child in node.children if (call := _first_call(child))]
-        diversity = prompts.diversity(tried) if tried else None
+        diversity = self._asking_to_differ(node)
         place = (*node.place, len(node.children))
         completion = self._complete(
             [*node.conversation(), *([diversity] if diversity else [])],
@@ -244,6 +270,17 @@ class Search:
             new.place = place
         step[0].diversity = diversity
         return step[-1]
+
+    def _asking_to_differ(self, node: Node) -> Message | None:
+        """Word what the next child of a node is asked beyond the conversation; none of the first.
+
+        It is told what the children before it did, or what speaks against the last of them.
+        """
+        calls = [call for child in node.children if (call := _first_call(child))]
+        if not calls:
+            return None
+        doubted = self._doubts.get(calls[-1])
+        return prompts.doubted(doubted) if doubted else prompts.diversity([*map(_tried, calls)])
 
     def _add_step(self, node: Node, completion: Completion) -> list[Node]:
         """Add the nodes of a completion below a node, and make its function call."""
@@ -295,16 +332,19 @@ class Search:
         return sorted(nodes, key=lambda node: -wins[node])
 
 
-def _first_call(node: Node) -> dict[str, str] | None:
-    """Find the function call that a child led to first, for the diversity prompt."""
+def _first_call(node: Node) -> Node | None:
+    """Find the function call that a child led to first."""
     while node.node_type != "Action Input" and node.children:
         node = node.children[0]
-    if node.node_type != "Action Input" or node.father is None:
-        return None
+    return node if node.node_type == "Action Input" else None
+
+
+def _tried(call: Node) -> dict[str, str]:
+    """Tell of a function call in the diversity prompt."""
     return {
-        "name": node.father.description,
-        "arguments": node.description,
-        "function_output": node.observation,
+        "name": call.father.description if call.father else "",
+        "arguments": call.description,
+        "function_output": call.observation,
     }
 
 

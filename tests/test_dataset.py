@@ -9,7 +9,7 @@ import pytest
 from sandbox.errors import BadInput
 from solver import prompts
 from trainer.dataset import conversations, instances, openai_records, read_answers
-from trainer.lessons import giving_up, trying_again
+from trainer.lessons import giving_up, settling_doubts, trying_again
 from trainer.masking import mask
 
 
@@ -166,6 +166,21 @@ def test_a_call_that_brought_the_same_was_not_wrong() -> None:
     wrong["trys"][0]["chain"][3]["observation"] = 'result of {"to": "Oslo"}'
     assert giving_up(wrong, RIGHT) is None
     assert trying_again(wrong, RIGHT) is None
+
+
+def test_a_call_that_settles_a_doubt_is_made_when_told_of_it() -> None:
+    calls = [("search", '{"q": "Oslo"}'), ("search", '{"q": "Oslo", "page": 2}')]
+    right = _answer(*calls, ("distance", '{"to": "Oslo"}'), SAID)
+    assert list(settling_doubts(right)) == []
+    asked_for_more = {"role": "user", "content": "How far is the first of page 2?"}
+    right["answer_generation"]["train_messages"][-1][0] = asked_for_more
+    (record,) = conversations(settling_doubts(right))
+    roles = [message["role"] for message in record["messages"]]
+    assert roles == ["user", "assistant", "function", "user", "assistant"]
+    asked, made = record["messages"][-2:]
+    assert asked == prompts.doubted(["in no call: 2"])
+    assert made["function_call"]["arguments"] == calls[1][1]
+    assert [m.get("weight", 1) for m in (record["messages"][1], made)] == [0, 1]
 
 
 def test_what_is_no_answer_is_named(tmp_path: Path) -> None:

@@ -224,6 +224,9 @@ def test_of_several_runs_the_grounded_paths_are_kept_and_wrong_calls_become_less
     assert json.loads(made["function_call"]["arguments"]) == entries[3]["calls"][0]["arguments"]
     assert kept("--grounded", "--give-up") == both[:4]
     assert kept("--grounded", "--try-again") == [*grounded, both[4]]
+    doubted = kept("--grounded", "--doubts")
+    assert [line for line in doubted if line in grounded] == grounded
+    assert all(path[-1] and not any(path[:-1]) for _, path, _ in doubted[len(grounded) :])
     with pytest.raises(BadInput, match="go with --grounded"):
         kept("--give-up")
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from eval.case import Case, Cases
 from eval.verdict import judge
-from trainer.lessons import giving_up, trying_again
+from trainer.lessons import giving_up, settling_doubts, trying_again
 
 
 def grounded_paths(
-    runs: Sequence[Path], give_up: bool = False, try_again: bool = False
+    runs: Sequence[Path], give_up: bool = False, try_again: bool = False, doubts: bool = False
 ) -> Iterator[dict[str, Any]]:
     """Give the grounded answers of runs, one an instruction: that of the first run that has one.
 
@@ -20,6 +20,8 @@ def grounded_paths(
             call with its result, and giving up.
         try_again: beside them, give the right call in the place of that wrong one, after a search's
             prompt for another.
+        doubts: beside each right path, give those of its calls that settle doubts, after a doubting
+            search's prompt for them.
     """
     opened = [Cases(run) for run in runs]
     right: dict[str, Cases] = {}
@@ -29,6 +31,7 @@ def grounded_paths(
             if name not in right and _is_grounded(case):
                 right[name] = cases
                 yield case.answer
+                yield from settling_doubts(case.answer) if doubts else ()
     makers = [make for make, wanted in ((giving_up, give_up), (trying_again, try_again)) if wanted]
     for cases in opened if makers else ():
         for case in cases:

@@ -76,7 +76,8 @@ def solve(
         model: `recorded`, `recorded:NAME`, `openai:NAME`, `llama:FILE[+ADAPTER][@LAYOUT]` or
             `planner`, which follows the solutions that instructions bring along (`planner:fields`
             names each fact by its field).
-        method: `dfsdt`, `dfs`, `react` or `react@N`; not used where `settings` are given.
+        method: `dfsdt`, `dfs`, `react` or `react@N`, also with `+doubt` behind it; not used where
+            `settings` are given.
         workers: instructions to solve at once.
         settings: limits and drawing; by default ToolBench's limits.
         base_url: the address of the model's server, for `openai:NAME`.

@@ -23,7 +23,9 @@ METHOD_TITLES = {"CoT@1": "ReACT", "DFS_woFilter_w2": "DFSDT"}
 
 def method_title(method: str) -> str:
     """Name a method as the paper does, where it has a name for it."""
-    return METHOD_TITLES.get(method, method.replace("CoT@", "ReACT@"))
+    searched, plus, doubt = method.partition("+")
+    title = METHOD_TITLES.get(searched, searched.replace("CoT@", "ReACT@"))
+    return f"{title}{plus}{doubt}"
 
 
 def _table(title: str, words: Iterable[str], figures: Iterable[str] = ()) -> Table:

@@ -12,6 +12,7 @@ from typing import Any
 from sandbox.chat import Message
 from sandbox.function import FINISH
 from solver import prompts
+from solver.doubt import Call, doubts
 
 Answer = dict[str, Any]
 """An answer file's content."""
@@ -60,6 +61,28 @@ def trying_again(wrong: Answer, right: Answer) -> Answer | None:
     tried = {**made["function_call"], "function_output": result["content"]}
     again = [*opening, *_shown(path[:same]), prompts.diversity([tried]), path[same]]
     return _with_path(right, again)
+
+
+def settling_doubts(right: Answer) -> Iterator[Answer]:
+    """Make the next call of a right path, where a search that answers before it has doubts.
+
+    Each lesson ends with that call, after the prompt with which a doubting search asks for it;
+    nothing before it is to be learnt. A call is a lesson where it settles a doubt.
+
+    Args:
+        right: an answer.
+    """
+    opening, path = _parts(right)
+    query = str(opening[-1]["content"])
+    calls = [
+        Call(**message["function_call"], returned=result["content"])
+        for message, result in zip(path[::2], path[1::2], strict=False)
+    ]
+    for made in range(1, len(calls)):
+        before, after = doubts(query, calls[:made]), doubts(query, calls[: made + 1])
+        if not set(before) <= set(after):
+            asked = [*opening, *_shown(path[: 2 * made]), prompts.doubted(before)]
+            yield _with_path(right, [*asked, path[2 * made]])
 
 
 def _astray(wrong: Answer, right: Answer) -> int | None:

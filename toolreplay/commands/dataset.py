@@ -38,6 +38,14 @@ def dataset(
             "search asks that comes back.",
         ),
     ] = False,
+    doubts: Annotated[
+        bool,
+        typer.Option(
+            "--doubts",
+            help="Beside them: each call that settles a doubt, asked for as a doubting search "
+            "asks for it.",
+        ),
+    ] = False,
     masked: Annotated[
         float,
         typer.Option(
@@ -67,11 +75,12 @@ def dataset(
     from trainer.masking import mask
 
     lines = {"conversations": conversations, "openai": openai_records}
-    if (give_up or try_again) and not grounded:
+    if (give_up or try_again or doubts) and not grounded:
         raise BadInput(
-            "--give-up and --try-again go with --grounded, which tells good answers from bad ones."
+            "--give-up, --try-again and --doubts go with --grounded, which tells good answers from "
+            "bad ones."
         )
-    chosen = grounded_paths(runs, give_up, try_again) if grounded else read_answers(runs)
+    chosen = grounded_paths(runs, give_up, try_again, doubts) if grounded else read_answers(runs)
     answers = mask(chosen, masked)
     if layout == "toolbench":
         records = list(instances(answers))

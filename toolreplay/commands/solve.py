@@ -31,7 +31,10 @@ def solve(
             help="recorded, recorded:NAME, openai:NAME, llama:FILE, planner or planner:fields."
         ),
     ] = "recorded",
-    method: Annotated[str, typer.Option(help="dfsdt, dfs, react or react@N.")] = "dfsdt",
+    method: Annotated[
+        str,
+        typer.Option(help="dfsdt, dfs, react or react@N; +doubt goes on from doubtful answers."),
+    ] = "dfsdt",
     workers: Workers = 1,
     executor: ExecutorName = "local",
     store: Store = None,
@@ -106,6 +109,8 @@ def solve(
           --simulator openai:gpt-4o-mini --state --out runs/simulated
       toolreplay solve queries.json --world worlds/mine --model llama:gemma-3-270m-q4_k_m \\
           --first 5 --max-calls 10 --max-tokens 80 --out runs/local
+      toolreplay solve queries.json --world worlds/mine --model openai:gpt-4o-mini \\
+          --method dfsdt+doubt --max-calls 16 --out runs/doubting
       toolreplay solve requests.json --world worlds/mine --model openai:gpt-4o-mini \\
           --retrieve 5 --retriever retrievers/mine --out runs/open
       toolreplay solve queries.json --world worlds/mine --model openai:gpt-4o-mini \\
