@@ -18,6 +18,7 @@ from sandbox.executor import Executor, in_order
 from sandbox.live import LiveClient
 from sandbox.names import standardise
 from sandbox.policy import KEY_VARIABLE, LivePolicy
+from sandbox.response import ERROR_FIELDS
 from sandbox.tool import Api, Tool
 
 
@@ -169,9 +170,4 @@ def _is_error(text: str) -> bool:
     if not isinstance(body, dict):
         return False
     told = {name.lower() for name, value in body.items() if value}
-    return bool(told & {"error", "errors"}) and told <= _ERROR_FIELDS
-
-
-_ERROR_FIELDS = frozenset(
-    {"error", "errors", "message", "detail", "details", "code", "status", "success"}
-)
+    return bool(told & {"error", "errors"}) and told <= ERROR_FIELDS

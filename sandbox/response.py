@@ -42,6 +42,11 @@ ERROR_TEXTS = {
 }
 """The `error` string that goes with a code in ToolBench's protocol; clients match on it."""
 
+ERROR_FIELDS = frozenset(
+    {"error", "errors", "message", "detail", "details", "code", "status", "success"}
+)
+"""Fields in which a body says that something went wrong; what has others, too, says more."""
+
 
 @dataclass(frozen=True)
 class ApiResponse:

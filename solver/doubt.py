@@ -8,18 +8,15 @@ that no call passed on.
 import json
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sandbox.call import read_arguments
+from sandbox.response import ERROR_FIELDS
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _QUOTED = re.compile("“([^“”]+)”|‘([^‘’]+)’|\"([^\"]+)\"|(?<!\\w)'([^']+)'(?!\\w)")
 _MARKS = " .,;:!?()[]'\"“”‘’…"
-_EXCUSES = frozenset(
-    {"error", "errors", "message", "detail", "details", "code", "status", "success"}
-)
-"""Fields of an answer that says nothing but that something went wrong."""
 
 
 class Call(NamedTuple):
@@ -42,7 +39,7 @@ def doubts(query: str, calls: Sequence[Call], told: str = "") -> list[str]:
         A line for each doubt; none where nothing speaks against the answer.
     """
     passed_on = " ".join(call.arguments for call in calls)
-    known = _numbers(" ".join([query, passed_on, *(call.returned for call in calls)]))
+    known = set(_numbers(" ".join([query, passed_on, *(call.returned for call in calls)])))
     lines = [
         *(f"failed: {call.name} {call.arguments}" for call in _failed(calls)),
         *(f"made twice: {call.name} {call.arguments}" for call in _repeated(calls)),
@@ -59,11 +56,14 @@ def _failed(calls: Sequence[Call]) -> list[Call]:
 
 
 def _is_error(returned: str) -> bool:
-    answer = _read(returned)
+    try:
+        answer = json.loads(returned)
+    except (ValueError, RecursionError):
+        return False
     if not isinstance(answer, dict):
         return False
     body = answer.get("response")
-    excuse = isinstance(body, dict) and bool(body) and body.keys() <= _EXCUSES
+    excuse = isinstance(body, dict) and bool(body) and body.keys() <= ERROR_FIELDS
     return bool(answer.get("error")) or excuse
 
 
@@ -91,17 +91,10 @@ def _names(word: str, passed: str) -> bool:
 
 def _numbers(text: str) -> list[str]:
     """Give the numbers of a text without signs, thousands separators and zeros around them."""
-    found = _NUMBER.findall(_THOUSANDS.sub("", text))
-    return [_plain(*number.partition(".")) for number in found]
+    return list(map(_plain, _NUMBER.findall(_THOUSANDS.sub("", text))))
 
 
-def _plain(whole: str, _point: str, part: str) -> str:
+def _plain(number: str) -> str:
+    whole, _, part = number.partition(".")
     decimals = part.rstrip("0")
     return (whole.lstrip("0") or "0") + (f".{decimals}" if decimals else "")
-
-
-def _read(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None

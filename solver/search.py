@@ -96,8 +96,6 @@ class Search:
 
     Attributes:
         root: the tree's root; of ReACT@N, that of the last attempt.
-        answers: nodes that gave a final answer, in the order in which they were found; of a
-            doubting search those with fewer doubts first.
         given_up: nodes that gave up.
         query_count: completions asked for.
         total_tokens: tokens of all completions and their prompts.
@@ -121,11 +119,20 @@ class Search:
         self._attempt = 0
         self._expanded = 0
         self._doubts: dict[Node, list[str]] = {}
-        self.answers: list[Node] = []
         self.given_up: list[Node] = []
         self.query_count = 0
         self.total_tokens = 0
         self.root = self._new_root()
+
+    @property
+    def answers(self) -> list[Node]:
+        """Nodes that gave a final answer: those with fewer doubts first, then in order."""
+        return sorted(self._doubts, key=lambda answer: len(self._doubts[answer]))
+
+    @property
+    def _convincing(self) -> int:
+        """How many answers nothing speaks against."""
+        return sum(not found for found in self._doubts.values())
 
     @property
     def functions(self) -> list[dict[str, object]]:
@@ -135,7 +142,6 @@ class Search:
     def grow_tree(self) -> None:
         """Search depth-first until enough answers are found or nothing is left to try."""
         self._explore(self.root)
-        self._weigh()
 
     def follow_paths(self) -> list[Node]:
         """Try up to `limits.attempts` single paths until one gives an answer (ReACT@N).
@@ -148,9 +154,8 @@ class Search:
             self._attempt = attempt
             self.root = self._new_root()
             ends.append(self._follow())
-            if self._is_over() or self._out_of_calls():
+            if self._convincing or self._out_of_calls():
                 break
-        self._weigh()
         return ends
 
     def _new_root(self) -> Node:
@@ -209,26 +214,17 @@ class Search:
 
     def _explore_child(self, child: Node) -> float:
         back = self._explore(child)
-        return math.inf if self._is_over() else back
+        return math.inf if self._convincing >= self._limits.answers else back
 
     def _take(self, answer: Node) -> list[str]:
         """Note an answer; gives what speaks against it, where the search doubts."""
-        self.answers.append(answer)
-        calls = [
-            Call(node.father.description, node.description, node.observation)
-            for node in answer.path()[:-1]
-            if node.node_type == "Action Input" and node.father
-        ]
-        doubting = self._limits.doubting
-        found = doubts(self._query, calls, told_in(answer.description)) if doubting else []
+        found: list[str] = []
+        if self._limits.doubting:
+            path = answer.path()[:-1]
+            calls = [_call_of(node) for node in path if node.node_type == "Action Input"]
+            found = doubts(self._query, calls, told_in(answer.description))
         self._doubts[answer] = found
         return found
-
-    def _is_over(self) -> bool:
-        return sum(not found for found in self._doubts.values()) >= self._limits.answers
-
-    def _weigh(self) -> None:
-        self.answers.sort(key=lambda answer: len(self._doubts[answer]))
 
     def _close(self, node: Node) -> int:
         node.pruned = True
@@ -280,7 +276,9 @@ class Search:
         if not calls:
             return None
         doubted = self._doubts.get(calls[-1])
-        return prompts.doubted(doubted) if doubted else prompts.diversity([*map(_tried, calls)])
+        if doubted:
+            return prompts.doubted(doubted)
+        return prompts.diversity([_tried(_call_of(call)) for call in calls])
 
     def _add_step(self, node: Node, completion: Completion) -> list[Node]:
         """Add the nodes of a completion below a node, and make its function call."""
@@ -339,13 +337,15 @@ def _first_call(node: Node) -> Node | None:
     return node if node.node_type == "Action Input" else None
 
 
-def _tried(call: Node) -> dict[str, str]:
+def _call_of(node: Node) -> Call:
+    """Read a function call from its Action Input and the Action above it."""
+    name = node.father.description if node.father else ""
+    return Call(name, node.description, node.observation)
+
+
+def _tried(call: Call) -> dict[str, str]:
     """Tell of a function call in the diversity prompt."""
-    return {
-        "name": call.father.description if call.father else "",
-        "arguments": call.description,
-        "function_output": call.observation,
-    }
+    return {"name": call.name, "arguments": call.arguments, "function_output": call.returned}
 
 
 def _told(node: Node) -> str:

@@ -183,6 +183,16 @@ def test_a_call_that_settles_a_doubt_is_made_when_told_of_it() -> None:
     assert [m.get("weight", 1) for m in (record["messages"][1], made)] == [0, 1]
 
 
+def test_doubts_are_settled_also_where_a_thought_was_a_message_of_its_own() -> None:
+    calls = [("search", '{"q": "Oslo"}'), ("search", '{"q": "Oslo", "page": 2}')]
+    right = _answer(*calls, SAID)
+    path = right["answer_generation"]["train_messages"][-1]
+    path[0] = {"role": "user", "content": "How far is the first of page 2?"}
+    path.insert(1, {"role": "assistant", "content": "I look for it."})
+    (record,) = conversations(settling_doubts(right))
+    assert record["messages"][-1]["function_call"]["arguments"] == calls[1][1]
+
+
 def test_what_is_no_answer_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no answer files"):
         list(read_answers([tmp_path]))

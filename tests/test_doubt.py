@@ -5,16 +5,14 @@ from typing import Any
 
 import pytest
 
-from sandbox.chat import CompletionRequest
 from sandbox.errors import BadInput
 from sandbox.instruction import Instruction
 from sandbox.world import World
 from solver.doubt import Call, doubts
-from solver.environment import Environment
 from solver.method import Method
-from solver.search import Drawing, Limits
-from tests.conftest import API_LIST, answer, by_city, put_on_tape
-from tests.test_search import Watched
+from solver.search import Limits
+from tests.conftest import API_LIST, answer, by_city
+from tests.test_search import search
 from toolreplay.tables import method_title
 
 ASKED = Instruction(
@@ -25,9 +23,9 @@ ASKED = Instruction(
 )
 
 
-def warm(city: str, returned: Any = 7, name: str = "weather") -> Call:
+def warm(city: str, returned: Any = 7) -> Call:
     body = {"error": "", "response": returned}
-    return Call(name, json.dumps({"city": city}), json.dumps(body))
+    return Call("weather", json.dumps({"city": city}), json.dumps(body))
 
 
 @pytest.mark.parametrize(
@@ -60,28 +58,13 @@ def test_what_speaks_against_an_answer(
     assert doubts(query, calls, told) == expected
 
 
-def search(
-    world: World, method: str, *completions: Any, **limits: int
-) -> tuple[dict[str, Any], list[CompletionRequest]]:
-    put_on_tape(world, ASKED.id, list(completions))
-    apis = [
-        found
-        for entry in API_LIST
-        if (found := world.catalogue.find(entry["tool_name"], entry["api_name"]))
-    ]
-    model = Watched(world)
-    environment = Environment(apis, world.session(ASKED.id))
-    found = Method.parse(method, Limits(**limits)).solve(ASKED, model, environment, Drawing())
-    return found, model.asked
-
-
 def told(found: dict[str, Any]) -> str:
     return str(json.loads(found["answer_generation"]["final_answer"])["final_answer"])
 
 
 def test_a_doubting_search_asks_for_what_an_answer_lacks(world: World) -> None:
     path = [by_city("Oslo"), answer("7"), by_city("Rome"), answer("7 and 21")]
-    found, asked = search(world, "dfsdt+doubt", *path)
+    found, asked = search(world, "dfsdt+doubt", path, instruction=ASKED)
     assert [len(request.messages) for request in asked] == [2, 4, 5, 6]
     assert asked[2].messages[:-1] == asked[1].messages
     doubted = asked[2].messages[-1]
@@ -95,7 +78,7 @@ def test_a_doubting_search_asks_for_what_an_answer_lacks(world: World) -> None:
 
 def test_the_answer_with_the_fewest_doubts_is_taken(world: World) -> None:
     path = [by_city("Oslo"), answer("8"), answer("7"), by_city("Rome"), answer("21"), answer("22")]
-    found, asked = search(world, "dfsdt+doubt", *path, model_calls=7)
+    found, asked = search(world, "dfsdt+doubt", path, instruction=ASKED, model_calls=7)
     assert len(asked) == 6
     assert [
         json.loads(c[-1]["description"])["final_answer"] for c in found["compare_candidates"]
@@ -105,14 +88,14 @@ def test_the_answer_with_the_fewest_doubts_is_taken(world: World) -> None:
 
 def test_attempts_go_on_while_there_are_doubts(world: World) -> None:
     path = [by_city("Oslo"), answer("7"), by_city("Oslo"), by_city("Rome"), answer("7 and 21")]
-    found, asked = search(world, "react@5+doubt", *path)
+    found, asked = search(world, "react@5+doubt", path, instruction=ASKED)
     assert len(asked) == 5
     assert len(found["trys"]) == 2
     assert told(found) == "7 and 21"
 
 
 def test_without_doubting_the_first_answer_is_taken(world: World) -> None:
-    found, asked = search(world, "dfsdt", by_city("Oslo"), answer("7"))
+    found, asked = search(world, "dfsdt", [by_city("Oslo"), answer("7")], instruction=ASKED)
     assert len(asked) == 2
     assert told(found) == "7"
 

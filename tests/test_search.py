@@ -35,18 +35,23 @@ class Watched(RecordedModel):
 
 
 def search(
-    world: World, method: str, completions: list[Completion], strict: bool = False, **limits: int
+    world: World,
+    method: str,
+    completions: list[Completion],
+    strict: bool = False,
+    instruction: Instruction = INSTRUCTION,
+    **limits: int,
 ) -> tuple[dict[str, Any], list[CompletionRequest]]:
-    put_on_tape(world, INSTRUCTION.id, completions)
+    put_on_tape(world, instruction.id, completions)
     apis = [
         found
         for entry in API_LIST
         if (found := world.catalogue.find(entry["tool_name"], entry["api_name"]))
     ]
-    environment = Environment(apis, world.session(INSTRUCTION.id), strict=strict)
+    environment = Environment(apis, world.session(instruction.id), strict=strict)
     model = Watched(world)
     chosen = Method.parse(method, Limits(**limits))
-    return chosen.solve(INSTRUCTION, model, environment, Drawing()), model.asked
+    return chosen.solve(instruction, model, environment, Drawing()), model.asked
 
 
 def outline(node: dict[str, Any]) -> Any:

@@ -2,11 +2,12 @@
 
 A depth-first search lives on two things that no right path shows: that a path is left when nothing
 came of its last call, and that another call is made when the search comes back to where it was.
+A doubting search lives on a third: that the call is made which an answer was told to lack.
 """
 
 import json
 from collections.abc import Iterator
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from typing import Any
 
 from sandbox.chat import Message
@@ -74,15 +75,17 @@ def settling_doubts(right: Answer) -> Iterator[Answer]:
     """
     opening, path = _parts(right)
     query = str(opening[-1]["content"])
-    calls = [
-        Call(**message["function_call"], returned=result["content"])
-        for message, result in zip(path[::2], path[1::2], strict=False)
-    ]
-    for made in range(1, len(calls)):
-        before, after = doubts(query, calls[:made]), doubts(query, calls[: made + 1])
+    calls: list[Call] = []
+    before: list[str] = []
+    for place, (message, result) in enumerate(pairwise(path)):
+        if "function_call" not in message:
+            continue
+        calls.append(Call(**message["function_call"], returned=result["content"]))
+        after = doubts(query, calls)
         if not set(before) <= set(after):
-            asked = [*opening, *_shown(path[: 2 * made]), prompts.doubted(before)]
-            yield _with_path(right, [*asked, path[2 * made]])
+            asked = [*opening, *_shown(path[:place]), prompts.doubted(before)]
+            yield _with_path(right, [*asked, message])
+        before = after
 
 
 def _astray(wrong: Answer, right: Answer) -> int | None:
