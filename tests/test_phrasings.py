@@ -224,11 +224,35 @@ def test_of_several_runs_the_grounded_paths_are_kept_and_wrong_calls_become_less
     assert json.loads(made["function_call"]["arguments"]) == entries[3]["calls"][0]["arguments"]
     assert kept("--grounded", "--give-up") == both[:4]
     assert kept("--grounded", "--try-again") == [*grounded, both[4]]
-    doubted = kept("--grounded", "--doubts")
-    assert [line for line in doubted if line in grounded] == grounded
-    assert all(path[-1] and not any(path[:-1]) for _, path, _ in doubted[len(grounded) :])
     with pytest.raises(BadInput, match="go with --grounded"):
         kept("--give-up")
+
+
+def test_right_paths_teach_to_settle_doubts(world: Path, tmp_path: Path) -> None:
+    asked = [d.entry("train-I1", n) for n, d in enumerate(drafts(world), 1) if d.solvable]
+    one = asked[0]
+    other = next(entry for entry in asked if entry["calls"] != one["calls"])
+    both = {
+        **one,
+        "query": f"{one['query']} {other['query']}",
+        **{name: one[name] + other[name] for name in ("calls", "facts")},
+        "answer": f"{one['answer']} {other['answer']}",
+    }
+    queries, run, out = (tmp_path / name for name in ("both.json", "run", "out.jsonl"))
+    queries.write_text(json.dumps([both]))
+    solved = ["--world", str(world), "--model", "planner", "--method", "react", "--out", str(run)]
+    CliRunner().invoke(app, ["solve", str(queries), *solved], catch_exceptions=False)
+
+    def kept(*options: str) -> list[Any]:
+        command = ["dataset", str(run), "--grounded", "--layout", "conversations", *options]
+        CliRunner().invoke(app, [*command, "--out", str(out)], catch_exceptions=False)
+        return [json.loads(line)["messages"] for line in out.read_text().splitlines()]
+
+    (right,) = kept()
+    _, lesson = kept("--doubts")
+    assert lesson[-1] == right[4]
+    assert [m.get("weight") for m in lesson if m["role"] == "assistant"] == [0, None]
+    assert "in no call: " in lesson[-2]["content"]
 
 
 def test_the_planner_names_an_instruction_that_brings_no_solution(
