@@ -11,6 +11,9 @@ from sandbox.policy import LivePolicy
 from sandbox.world import World
 from toolreplay.models import open_model
 from toolreplay.modes import RECORDING, Mode, answering, refuse_to_record
+from toolreplay.simulators import MADE_UP, open_simulator
+from trainer.instructions.document_writer import NAME as DOCUMENTS
+from trainer.instructions.document_writer import DocumentWriter
 from trainer.instructions.filters import Filters
 from trainer.instructions.maker import Maker
 from trainer.instructions.model_writer import ASKED_FOR, ModelWriter
@@ -25,7 +28,7 @@ class Chosen:
     """Who writes, and how.
 
     Attributes:
-        writer: `phrasings`, or a model's name as `toolreplay.models` has them.
+        writer: `phrasings`, `documents`, or a model's name as `toolreplay.models` has them.
         mode: how the calls of requests from phrasings are answered; see `toolreplay.modes`.
         policy: how live calls are made.
         base_url: the address of a model's server.
@@ -77,6 +80,14 @@ def opened_maker(
 
 @contextmanager
 def _opened_writer(world: World, chosen: Chosen, workers: int = 1) -> Iterator[Writer]:
+    if chosen.writer == DOCUMENTS:
+        simulator = open_simulator(MADE_UP, world)
+        try:
+            with answering(world, "simulate", simulator=simulator):
+                yield DocumentWriter(world)
+        finally:
+            simulator.tidy()
+        return
     if chosen.writer == PHRASINGS:
         phrasings = PhrasingWriter(world, unsolvable=chosen.unsolvable)
         with answering(world, chosen.mode, chosen.policy):

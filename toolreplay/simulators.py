@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from sandbox.call import ApiCall
 from sandbox.completions import CompletionTape
 from sandbox.response import Provenance
-from sandbox.simulator import ModelEngine, RecordingsEngine, Simulator
+from sandbox.simulator import MadeUpEngine, ModelEngine, RecordingsEngine, Simulator
 from sandbox.world import World
 from toolreplay.models import open_model
 
-AUTO, RECORDINGS = "auto", "recordings"
+AUTO, RECORDINGS, MADE_UP = "auto", "recordings", "made-up"
 """Names of simulators that are no models' names."""
 
 
@@ -20,8 +20,9 @@ def open_simulator(
     """Open a simulator by its name.
 
     Args:
-        name: `recordings` builds answers from schema and recordings alone; a model's name has
-            that model write them; `auto` takes the best that is installed, which is `recordings`.
+        name: `recordings` builds answers from schema and recordings alone; `made-up` makes them
+            up in the schema's form; a model's name has that model write them; `auto` takes the
+            best that is installed, which is `recordings`.
         world: whose calls to answer.
         state: show what was said before for the same instruction.
         base_url: the address of the model's server.
@@ -31,6 +32,8 @@ def open_simulator(
     """
     if name in (AUTO, RECORDINGS):
         return Simulator(world, RecordingsEngine(), state)
+    if name == MADE_UP:
+        return Simulator(world, MadeUpEngine(), state)
     tape = CompletionTape(world.path / "completions" / "simulator")
     model, hosts = open_model(name, tape, base_url)
     return Simulator(world, ModelEngine(model), state, hosts, tape)

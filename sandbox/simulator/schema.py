@@ -192,6 +192,19 @@ def _is_map(schema: Schema) -> bool:
     )
 
 
+def way_of(schema: Schema) -> Schema | bool | None:
+    """Give the first way of a schema that leaves a choice; None where it leaves none."""
+    return next((schema[word][0] for word in ("anyOf", "oneOf", "allOf") if schema.get(word)), None)
+
+
+def kind_of(schema: Schema) -> str:
+    """Give the type that a schema asks for; of several the first that is not `null`."""
+    kind = schema.get("type", "object" if "properties" in schema else "string")
+    if isinstance(kind, list):
+        return next((k for k in kind if k != "null"), "null")
+    return str(kind)
+
+
 def least_instance(schema: Schema | bool) -> Any:
     """Build the plainest value that a schema describes: every field, one item, nothing in them."""
     if isinstance(schema, bool):
@@ -200,12 +213,10 @@ def least_instance(schema: Schema | bool) -> Any:
         return schema["const"]
     if schema.get("enum"):
         return schema["enum"][0]
-    for word in ("anyOf", "oneOf", "allOf"):
-        if schema.get(word):
-            return least_instance(schema[word][0])
-    kind = schema.get("type", "object" if "properties" in schema else "string")
-    if isinstance(kind, list):
-        kind = next((k for k in kind if k != "null"), "null")
+    way = way_of(schema)
+    if way is not None:
+        return least_instance(way)
+    kind = kind_of(schema)
     if kind == "object":
         fields = schema.get("properties", {}).items()
         return {name: least_instance(s) for name, s in fields if s is not False}

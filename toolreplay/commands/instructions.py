@@ -27,7 +27,10 @@ def instructions(
     number: Annotated[int, typer.Option("-n", min=1, help="Instructions to make.")] = 100,
     writer: Annotated[
         str,
-        typer.Option(help="phrasings (those of the world), openai:NAME, llama:FILE or recorded."),
+        typer.Option(
+            help="phrasings (those of the world), documents (requests and answers are made up), "
+            "openai:NAME, llama:FILE or recorded."
+        ),
     ] = "phrasings",
     part: Annotated[
         str | None,

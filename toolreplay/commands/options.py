@@ -39,7 +39,7 @@ SimulatorName = Annotated[
     str,
     typer.Option(
         "--simulator",
-        help="Who answers unseen calls: auto, recordings (no model), or a model's name.",
+        help="Who answers unseen calls: auto, recordings (no model), made-up, or a model's name.",
     ),
 ]
 SimulatorUrl = Annotated[

@@ -6,7 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jsonpointer import resolve_pointer
+
+from sandbox.call import ApiCall, call_line
 from sandbox.disk import write_whole
+from sandbox.response import ApiResponse
 from trainer.instructions.sample import Sample
 
 
@@ -18,7 +22,7 @@ class Draft:
         query: what the user asks.
         relevant: tool and name of each API that it needs.
         sample: what was offered to the writer, and will be to a search.
-        writer: who wrote it: a model's name, or `phrasings`.
+        writer: who wrote it: a model's name, `phrasings` or `documents`.
         calls: the calls that answer it, with their arguments, where the writer knows them.
         facts: what a right answer contains, as in `sandbox.instruction.Fact`.
         answer: a right final answer, where the writer knows one.
@@ -48,6 +52,26 @@ class Draft:
             **({} if self.solvable else {"solvable": False}),
             "writer": self.writer,
         }
+
+
+def fact_of(call: ApiCall, response: ApiResponse, pointer: str) -> dict[str, Any] | None:
+    """Make a fact of a field of an answer; None where a model is shown nothing to name.
+
+    Args:
+        call: the call.
+        response: its answer.
+        pointer: where the field stands in the body (RFC 6901).
+
+    Raises:
+        JsonPointerException: the answer has no such field.
+    """
+    value = resolve_pointer(response.body, pointer)
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    said = value if isinstance(value, str) else json.dumps(value)
+    if said not in response.observation():
+        return None
+    return {"value": value, "call": call_line(call), "pointer": pointer}
 
 
 def write_drafts(path: Path, drafts: Iterable[Draft], set_name: str) -> None:

@@ -15,7 +15,6 @@ from sandbox.world import World
 from trainer.instructions.draft import Draft
 from trainer.instructions.mentions import lowered, words_of
 from trainer.instructions.needs import lacking
-from trainer.instructions.phrasing_writer import NAME as PHRASINGS
 from trainer.instructions.reserved import Reserved, calls_from, read_tests
 
 Reason = Literal[
@@ -75,7 +74,7 @@ class Filters:
         if draft.sample.kind != "I1" and len({tool for tool, _ in named}) < 2:
             return "relevant APIs of one tool"
         relevant = [offered[name] for name in dict.fromkeys(named)]
-        if draft.writer != PHRASINGS and lacking(draft.query, relevant, self.known_values):
+        if not draft.calls and lacking(draft.query, relevant, self.known_values):
             return "a required value is lacking"
         return None
 

@@ -20,7 +20,7 @@ from sandbox.errors import UnrecordedCall
 from sandbox.names import standardise
 from sandbox.response import ApiResponse, StatusCode
 from sandbox.world import World
-from trainer.instructions.draft import Draft
+from trainer.instructions.draft import Draft, fact_of
 from trainer.instructions.phrasing import (
     PART,
     RETURNED,
@@ -165,7 +165,8 @@ class PhrasingWriter:
                     return None
                 calls.append(call)
                 responses.append(response)
-            facts = [_fact(name, calls, responses) for name in way.phrasing.facts]
+            places = [(int(name[0]) - 1, name[1:]) for name in way.phrasing.facts]
+            facts = [fact_of(calls[n], responses[n], pointer) for n, pointer in places]
             answer = _returned(way.phrasing.answer, responses)
         except (UnrecordedCall, JsonPointerException, LookupError, TypeError):
             return None
@@ -269,20 +270,6 @@ def _returned(text: str, responses: Sequence[ApiResponse]) -> str:
         return _text(resolve_pointer(responses[number - 1].body, found[2]))
 
     return RETURNED.sub(value, text)
-
-
-def _fact(
-    name: str, calls: Sequence[ApiCall], responses: Sequence[ApiResponse]
-) -> dict[str, Any] | None:
-    """Make a fact; None where the answer shows nothing to name."""
-    number, pointer = int(name[0]), name[1:]
-    response = responses[number - 1]
-    value = resolve_pointer(response.body, pointer)
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    if _text(value) not in response.observation():
-        return None
-    return {"value": value, "call": call_line(calls[number - 1]), "pointer": pointer}
 
 
 def _text(value: Any) -> str:

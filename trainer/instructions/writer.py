@@ -21,7 +21,7 @@ class Written:
 
 
 class Writer(Protocol):
-    """A model, or the phrasings of a world."""
+    """A model, the phrasings of a world, or its documents."""
 
     name: str
     each: int
