@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sandbox.call import ApiCall
+from sandbox.errors import BadInput
 from sandbox.simulator.made_up import MadeUp
 from sandbox.simulator.schema import conforms, given_schema
 from sandbox.world import World
@@ -131,3 +132,10 @@ def test_the_planner_solves_what_was_made_up(documents: Path, tmp_path: Path) ->
     judged = CliRunner().invoke(app, ["eval", str(run), "--json"])
     overall = json.loads(judged.stdout)["settings"][-1]
     assert overall["grounded_rate"]["rate"] == 1
+
+
+def test_nothing_made_up_is_recorded(documents: Path, tmp_path: Path) -> None:
+    making = ["--kind", "I1", "--writer", "documents", "--out", str(tmp_path / "I1.json")]
+    done = CliRunner().invoke(app, ["instructions", str(documents), *making, "--mode", "live"])
+    assert isinstance(done.exception, BadInput)
+    assert "--mode live" in str(done.exception)

@@ -63,12 +63,17 @@ def opened_maker(
         executor: `local` or `ray`; see `sandbox.executor`.
 
     Raises:
-        BadInput: the world has no phrasings, no model is named so, or the executor is of several
-            processes and the mode records.
+        BadInput: the world has no phrasings, no model is named so, the mode records what is made
+            up, or the executor is of several processes and the mode records.
         UnrecordedCompletion: only recordings may answer, and none does.
     """
     if executor != "local":
         refuse_to_record(chosen.mode, executor)
+    if chosen.writer == DOCUMENTS and chosen.mode in RECORDING:
+        raise BadInput(
+            f"--writer documents makes arguments and answers up, so there is nothing to record: "
+            f"leave --mode {chosen.mode} out, or take --writer phrasings."
+        )
     opened = partial(_opened_writing, world, chosen)
     with (
         open_executor(executor, workers) as spread,
