@@ -46,6 +46,11 @@ def function_name(tool: str, api: str) -> str:
     return f"{identifier(api)}_for_{standardise(tool)}"[-FUNCTION_NAME_LIMIT:]
 
 
+def name_words(name: str) -> list[str]:
+    """Give the words of a field's name, in lower case: of `ZipCode`, `zip` and `code`."""
+    return re.findall(r"[a-z]+|\d+", re.sub(r"(?<=[a-z\d])(?=[A-Z])", " ", name).lower())
+
+
 def folder_name(name: str) -> str:
     """Name the folder of a category, or the file of a tool, so that it is safe on any disk.
 

@@ -114,7 +114,7 @@ def test_requests_say_what_documents_take_and_tell(documents: Path, kind: str) -
             assert (
                 json.dumps(fact["value"], ensure_ascii=False).strip('"') in response.observation()
             )
-        assert len({tool for tool, _ in draft.relevant}) == 1 or kind == "I2"
+        assert len({tool for tool, _ in draft.relevant}) == {"I1": 1, "I2": 2}[kind]
     assert len({draft.query for draft in found}) == 40
     assert [d.query for d in drafts(documents, kind, 40)] == [d.query for d in found]
 

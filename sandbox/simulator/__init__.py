@@ -1,4 +1,4 @@
-"""The simulator: truthful answers to calls that nobody recorded."""
+"""The simulator: answers to calls that nobody recorded."""
 
 from sandbox.simulator.engine import Engine, Exchange, Question, Reply
 from sandbox.simulator.made_up_engine import MadeUpEngine

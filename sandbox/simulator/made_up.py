@@ -1,14 +1,11 @@
 """Made-up values: what might stand in a field, told from its name and its type alone."""
 
 import random
-import re
+from collections.abc import Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sandbox.simulator.schema import Schema, kind_of, way_of
-
-if TYPE_CHECKING:
-    from faker import Faker
+from sandbox.names import name_words
 
 _PROVIDERS = {
     "ascii_safe_email": "email mail",
@@ -74,8 +71,19 @@ class MadeUp:
     """
 
     def __init__(self, seed: str) -> None:
+        from faker import Faker
+
         self._draw = random.Random(f"made up/{seed}")
-        self._fake = _faker(self._draw.getrandbits(64))
+        self._fake = Faker("en_US")
+        self._fake.seed_instance(self._draw.getrandbits(64))
+
+    def one_of(self, choices: Sequence[Any]) -> Any:
+        """Draw one of the values that a schema lists."""
+        return self._draw.choice(choices)
+
+    def length(self) -> int:
+        """Draw how many items a list has."""
+        return self._draw.randint(1, 3)
 
     def value(self, kind: str, name: str) -> Any:
         """Make a value up.
@@ -84,37 +92,12 @@ class MadeUp:
             kind: a scalar type of JSON Schema; anything else counts as a text.
             name: the field's or the parameter's name.
         """
-        words = words_of(name)[::-1]
+        words = name_words(name)[::-1]
         if kind == "boolean":
             return self._draw.random() < 0.5
         if kind in ("integer", "number"):
             return self._number(words, kind == "integer")
         return None if kind == "null" else self._text(words)
-
-    def instance(self, schema: Schema | bool, name: str = "") -> Any:
-        """Make up a value that a schema describes.
-
-        Args:
-            schema: the schema.
-            name: the field that it is of.
-        """
-        if isinstance(schema, bool):
-            return ""
-        if "const" in schema:
-            return schema["const"]
-        if schema.get("enum"):
-            return self._draw.choice(schema["enum"])
-        way = way_of(schema)
-        if way is not None:
-            return self.instance(way, name)
-        kind = kind_of(schema)
-        if kind == "object":
-            fields = schema.get("properties", {}).items()
-            return {field: self.instance(s, field) for field, s in fields if s is not False}
-        if kind == "array":
-            count = self._draw.randint(1, 3) if schema.get("items") else 0
-            return [self.instance(schema["items"], name) for _ in range(count)]
-        return self.value(kind, name)
 
     def _number(self, words: list[str], whole: bool) -> int | float:
         draw = self._draw
@@ -141,16 +124,3 @@ class MadeUp:
         if self._draw.random() < 0.3:
             return str(self._fake.bothify("??##"))
         return " ".join(self._fake.words(self._draw.choice((1, 2))))
-
-
-def words_of(name: str) -> list[str]:
-    """Give the words of a field's name, in lower case: of `ZipCode`, `zip` and `code`."""
-    return re.findall(r"[a-z]+|\d+", re.sub(r"(?<=[a-z\d])(?=[A-Z])", " ", name).lower())
-
-
-def _faker(seed: int) -> "Faker":
-    from faker import Faker
-
-    fake = Faker("en_US")
-    fake.seed_instance(seed)
-    return fake

@@ -7,7 +7,7 @@ from sandbox.simulator.answer import Answer
 from sandbox.simulator.engine import Question, Reply
 from sandbox.simulator.made_up import MadeUp
 from sandbox.simulator.recordings_engine import RecordingsEngine
-from sandbox.simulator.schema import Schema, conforms, given_schema, inferred_schema
+from sandbox.simulator.schema import Schema, conforms, given_schema, inferred_schema, instance
 
 
 class MadeUpEngine:
@@ -26,7 +26,7 @@ class MadeUpEngine:
         schema = given_schema(question.api) or (inferred_schema(bodies) if bodies else None)
         if schema is None:
             return RecordingsEngine().answer(question)
-        body = MadeUp(question.key).instance(schema)
+        body = instance(schema, MadeUp(question.key))
         if isinstance(body, dict):
             body |= _repeated(question.arguments, schema.get("properties", {}))
         return Reply(Answer(200, body), self.name)
@@ -36,7 +36,7 @@ def _repeated(arguments: dict[str, Any], fields: dict[str, Schema]) -> dict[str,
     """Give the fields that repeat an argument: those of its name, where it fits them."""
     told = {identifier(name): value for name, value in arguments.items()}
     return {
-        field: told[identifier(field)]
+        field: told[name]
         for field, schema in fields.items()
-        if identifier(field) in told and conforms(told[identifier(field)], schema)
+        if (name := identifier(field)) in told and conforms(told[name], schema)
     }

@@ -8,7 +8,7 @@ from sandbox.simulator.echo import Echo, Path, echoed, echoes, quotes
 from sandbox.simulator.engine import Question, Reply
 from sandbox.simulator.forms import unlike_answered
 from sandbox.simulator.nearest import as_text, nearest
-from sandbox.simulator.schema import given_schema, least_instance
+from sandbox.simulator.schema import Plainest, given_schema, instance
 
 
 class RecordingsEngine:
@@ -38,7 +38,7 @@ class RecordingsEngine:
         """Answer by the document; where it tells nothing, by the nearest answer that was cut."""
         schema = given_schema(question.api)
         if schema is not None:
-            return Answer(200, least_instance(schema))
+            return Answer(200, instance(schema, Plainest()))
         cut = nearest(question.arguments, question.examples, 1)
         return cut[0].answer if cut else Answer(200, {})
 

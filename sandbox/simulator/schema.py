@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from genson import SchemaBuilder
 from jsonschema import Draft202012Validator
@@ -192,35 +192,68 @@ def _is_map(schema: Schema) -> bool:
     )
 
 
-def way_of(schema: Schema) -> Schema | bool | None:
-    """Give the first way of a schema that leaves a choice; None where it leaves none."""
-    return next((schema[word][0] for word in ("anyOf", "oneOf", "allOf") if schema.get(word)), None)
+class Values(Protocol):
+    """Chooses where a schema leaves a choice."""
+
+    def one_of(self, choices: Sequence[Any]) -> Any:
+        """Choose one of the values that a schema lists."""
+        ...
+
+    def length(self) -> int:
+        """Choose how many items a list has."""
+        ...
+
+    def value(self, kind: str, name: str) -> Any:
+        """Choose a scalar.
+
+        Args:
+            kind: a scalar type of JSON Schema.
+            name: the field that it is of.
+        """
+        ...
 
 
-def kind_of(schema: Schema) -> str:
-    """Give the type that a schema asks for; of several the first that is not `null`."""
-    kind = schema.get("type", "object" if "properties" in schema else "string")
-    if isinstance(kind, list):
-        return next((k for k in kind if k != "null"), "null")
-    return str(kind)
+def instance(schema: Schema | bool, values: Values, name: str = "") -> Any:
+    """Build a value that a schema describes, with every field; of several ways it takes the first.
 
-
-def least_instance(schema: Schema | bool) -> Any:
-    """Build the plainest value that a schema describes: every field, one item, nothing in them."""
+    Args:
+        schema: the schema.
+        values: chooses what stands in it.
+        name: the field that it is of.
+    """
     if isinstance(schema, bool):
         return ""
     if "const" in schema:
         return schema["const"]
     if schema.get("enum"):
-        return schema["enum"][0]
-    way = way_of(schema)
-    if way is not None:
-        return least_instance(way)
-    kind = kind_of(schema)
+        return values.one_of(schema["enum"])
+    for word in ("anyOf", "oneOf", "allOf"):
+        if schema.get(word):
+            return instance(schema[word][0], values, name)
+    kind = schema.get("type", "object" if "properties" in schema else "string")
+    if isinstance(kind, list):
+        kind = next((k for k in kind if k != "null"), "null")
     if kind == "object":
         fields = schema.get("properties", {}).items()
-        return {name: least_instance(s) for name, s in fields if s is not False}
+        return {field: instance(s, values, field) for field, s in fields if s is not False}
     if kind == "array":
-        return [least_instance(schema["items"])] if schema.get("items") else []
-    plain: dict[str, Any] = {"string": "", "number": 0, "integer": 0, "boolean": False}
-    return plain.get(kind)
+        count = values.length() if schema.get("items") else 0
+        return [instance(schema["items"], values, name) for _ in range(count)]
+    return values.value(kind, name)
+
+
+class Plainest:
+    """The plainest values: the first one, one item, nothing in it."""
+
+    def one_of(self, choices: Sequence[Any]) -> Any:
+        """Choose the first."""
+        return choices[0]
+
+    def length(self) -> int:
+        """Choose one item."""
+        return 1
+
+    def value(self, kind: str, name: str) -> Any:
+        """Choose an empty text, 0 or false."""
+        plain: dict[str, Any] = {"string": "", "number": 0, "integer": 0, "boolean": False}
+        return plain.get(kind)

@@ -11,10 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jsonpointer import JsonPointer
+
 from sandbox.call import ApiCall, call_line
+from sandbox.names import name_words
 from sandbox.response import ApiResponse, StatusCode
 from sandbox.simulator.answer import leaves
-from sandbox.simulator.made_up import MadeUp, words_of
+from sandbox.simulator.made_up import MadeUp
 from sandbox.tool import Api, Parameter, Tool
 from sandbox.world import World
 from trainer.instructions.draft import Draft, fact_of
@@ -64,14 +67,13 @@ class DocumentWriter:
 
     Args:
         world: answers the calls, where it is being simulated.
-        each: drafts for a sample.
     """
 
     name = NAME
+    each = EACH
 
-    def __init__(self, world: World, each: int = EACH) -> None:
+    def __init__(self, world: World) -> None:
         self._world = world
-        self.each = each
 
     def write(self, sample: Sample) -> Written:
         """Write drafts over the APIs of a sample; fewer where documents do not say enough."""
@@ -101,7 +103,8 @@ class DocumentWriter:
         arguments = _arguments(api, draw, MadeUp(name))
         if arguments is None:
             return None
-        call = ApiCall(tool.category, tool.name, api.name, arguments)
+        values = {parameter.name: value for parameter, value in arguments}
+        call = ApiCall(tool.category, tool.name, api.name, values)
         response = self._world.session().call(call)
         asked = _fields(call, response, draw)
         if not asked:
@@ -123,7 +126,9 @@ def _choose(sample: Sample, draw: random.Random) -> Sequence[tuple[Tool, Api]]:
     return list({tool.name: (tool, api) for tool, api in mixed}.values())[:2]
 
 
-def _arguments(api: Api, draw: random.Random, made_up: MadeUp) -> dict[str, Any] | None:
+def _arguments(
+    api: Api, draw: random.Random, made_up: MadeUp
+) -> list[tuple[Parameter, Any]] | None:
     """Make arguments up; None where one is no scalar."""
     given = [
         *api.required_parameters,
@@ -131,7 +136,7 @@ def _arguments(api: Api, draw: random.Random, made_up: MadeUp) -> dict[str, Any]
     ]
     if any(parameter.json_type in ("array", "object") for parameter in given):
         return None
-    return {p.name: _argument(p, draw, made_up) for p in given}
+    return list({p.name: (p, _argument(p, draw, made_up)) for p in given}.values())
 
 
 def _argument(parameter: Parameter, draw: random.Random, made_up: MadeUp) -> Any:
@@ -154,8 +159,7 @@ def _fields(
     for path, value in leaves(response.body):
         if value == "" or any(isinstance(n, int) and n >= len(_ORDINALS) for n in path):
             continue
-        pointer = "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)
-        fact = fact_of(call, response, pointer)
+        fact = fact_of(call, response, JsonPointer.from_parts(path).path)
         if fact:
             named.setdefault(_said_path(path), fact)
     count = min(draw.randint(1, MOST_FACTS), len(named))
@@ -166,16 +170,21 @@ def _fields(
 def _said_path(path: Sequence[str | int]) -> str:
     """Say where a field stands: `total`, or `name of the second item`."""
     *owners, last = [step for step in path if isinstance(step, str)]
-    said = " ".join(words_of(last)) or last
+    said = " ".join(name_words(last)) or last
     if not owners:
         return said
     places = [_ORDINALS[step] + " " for step in path if isinstance(step, int)][-1:]
-    return f"{said} of the {''.join(places)}{' '.join(words_of(owners[-1])) or owners[-1]}"
+    return f"{said} of the {''.join(places)}{' '.join(name_words(owners[-1])) or owners[-1]}"
 
 
-def _query(api: Api, arguments: dict[str, Any], asked: Sequence[str], draw: random.Random) -> str:
+def _query(
+    api: Api,
+    arguments: Sequence[tuple[Parameter, Any]],
+    asked: Sequence[str],
+    draw: random.Random,
+) -> str:
     """Word a request: what it is about, what is given and what is asked for, in any order."""
-    given = [_said(api.parameter(name), value, draw) for name, value in arguments.items()]
+    given = [_said(parameter, value, draw) for parameter, value in arguments]
     draw.shuffle(given)
     wanted = "the " + (f"{', '.join(asked[:-1])} and {asked[-1]}" if asked[1:] else asked[0])
     sentences = [
@@ -187,10 +196,9 @@ def _query(api: Api, arguments: dict[str, Any], asked: Sequence[str], draw: rand
     return " ".join(sentence[0].upper() + sentence[1:] for sentence in sentences)
 
 
-def _said(parameter: Parameter | None, value: Any, draw: random.Random) -> str:
+def _said(parameter: Parameter, value: Any, draw: random.Random) -> str:
     """Say an argument: by the parameter's name, by what its document says of it, or bare."""
-    name = parameter.name if parameter else ""
-    about = " ".join((parameter.description or "").split()).strip(" .") if parameter else ""
+    about = " ".join((parameter.description or "").split()).strip(" .")
     said = str(value).lower() if isinstance(value, bool) else str(value)
     if " " in said and draw.random() < 0.6:
         said = draw.choice(("“{}”", "'{}'")).format(said)
@@ -199,12 +207,12 @@ def _said(parameter: Parameter | None, value: Any, draw: random.Random) -> str:
         return said
     if way < 0.4 and 1 < len(about.split()) < 7:
         return f"{about.lower()}: {said}"
-    return draw.choice(_VALUES).format(" ".join(words_of(name)) or name, said)
+    return draw.choice(_VALUES).format(" ".join(name_words(parameter.name)) or parameter.name, said)
 
 
 def _about(api: Api, draw: random.Random) -> str:
     """Say what an API does: its document's first sentence if that is short, or its name's words."""
     sentence = _SENTENCE_END.split((api.description or "").strip())[0].strip(" .#*`")
     short = _OPENING.sub("", sentence, count=1)
-    name = " ".join(words_of(api.name)) or api.name
+    name = " ".join(name_words(api.name)) or api.name
     return short if 1 < len(short.split()) < 19 and draw.random() < 0.75 else name

@@ -68,10 +68,14 @@ def fact_of(call: ApiCall, response: ApiResponse, pointer: str) -> dict[str, Any
     value = resolve_pointer(response.body, pointer)
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
-    said = value if isinstance(value, str) else json.dumps(value)
-    if said not in response.observation():
+    if text_of(value) not in response.observation():
         return None
     return {"value": value, "call": call_line(call), "pointer": pointer}
+
+
+def text_of(value: Any) -> str:
+    """Give a value out of an answer as it is told: a text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def write_drafts(path: Path, drafts: Iterable[Draft], set_name: str) -> None:

@@ -5,7 +5,6 @@ the world, so the facts and the right answer come out of real responses. Some re
 nothing that is offered can tell: there the right thing to do is to give up.
 """
 
-import json
 import random
 import re
 from collections.abc import Iterator, Sequence
@@ -20,7 +19,7 @@ from sandbox.errors import UnrecordedCall
 from sandbox.names import standardise
 from sandbox.response import ApiResponse, StatusCode
 from sandbox.world import World
-from trainer.instructions.draft import Draft, fact_of
+from trainer.instructions.draft import Draft, fact_of, text_of
 from trainer.instructions.phrasing import (
     PART,
     RETURNED,
@@ -267,13 +266,9 @@ def _returned(text: str, responses: Sequence[ApiResponse]) -> str:
 
     def value(found: re.Match[str]) -> str:
         number = int(found[1])
-        return _text(resolve_pointer(responses[number - 1].body, found[2]))
+        return text_of(resolve_pointer(responses[number - 1].body, found[2]))
 
     return RETURNED.sub(value, text)
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _joined(queries: Sequence[str], draw: random.Random) -> str:
