@@ -8,6 +8,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from jsonpointer import JsonPointer
+
 from sandbox.chat import Completion, CompletionRequest
 from sandbox.errors import BadInput
 from sandbox.instruction import Fact, Instruction
@@ -99,8 +101,8 @@ def _api(call: dict[str, Any]) -> tuple[str, str]:
 
 def _field(pointer: str) -> str:
     """Name a value by the last part of its place that is no number."""
-    parts = [part for part in pointer.split("/") if part and not part.isdecimal()]
-    return parts[-1].replace("~1", "/").replace("~0", "~") if parts else "answer"
+    parts = [part for part in JsonPointer(pointer).parts if part and not part.isdecimal()]
+    return parts[-1] if parts else "answer"
 
 
 def _told_apart(call: dict[str, Any], others: Sequence[dict[str, Any]]) -> str:
