@@ -15,7 +15,7 @@ from sandbox.world import World
 from toolreplay.cli import app
 from toolreplay.instructing import Chosen, opened_maker
 from toolreplay.simulators import open_simulator
-from trainer.instructions import Draft, samples
+from trainer.instructions import Draft, HeldOut, samples
 from trainer.instructions.filters import Filters
 
 DEMO = Path(__file__).parent.parent / "cassettes" / "demo"
@@ -87,10 +87,12 @@ def test_values_are_of_what_their_names_say() -> None:
     assert len({MadeUp(str(seed)).value("string", "q") for seed in range(9)}) > 5
 
 
-def drafts(path: Path, kind: str, number: int) -> list[Draft]:
+def drafts(path: Path, kind: str, number: int, unsolvable: float = 0) -> list[Draft]:
     world = World(path)
-    with opened_maker(world, Chosen("documents"), Filters(world, 1)) as maker:
-        return list(maker.make(samples(world.catalogue, kind, 0, 3), number))
+    chosen = Chosen("documents", unsolvable=unsolvable)
+    catalogue = HeldOut.read(path).catalogue(world.catalogue, "Inst")
+    with opened_maker(world, chosen, Filters(world, 1)) as maker:
+        return list(maker.make(samples(catalogue, kind, 0, 3), number))
 
 
 @pytest.mark.parametrize("kind", ["I1", "I2"])
@@ -119,9 +121,29 @@ def test_requests_say_what_documents_take_and_tell(documents: Path, kind: str) -
     assert [d.query for d in drafts(documents, kind, 40)] == [d.query for d in found]
 
 
+def test_some_requests_are_what_nothing_offered_does(documents: Path) -> None:
+    fitting = drafts(documents, "I1", 40)
+    found = drafts(documents, "I1", 40, unsolvable=0.5)
+    unsolvable = [draft for draft in found if not draft.solvable]
+    assert 10 < len(unsolvable) < 30
+    assert not any(draft.relevant or draft.calls or draft.facts for draft in unsolvable)
+    kept = {draft.query for draft in found if draft.solvable}
+    assert kept & {draft.query for draft in fitting}
+
+
+def test_what_is_held_out_is_not_asked_for_in_vain(documents: Path) -> None:
+    world = World(documents)
+    categories = sorted({tool.category for tool in world.catalogue})
+    split = {"held_out_categories": categories[1:], "held_out_tools": []}
+    (documents / "split.json").write_text(json.dumps(split))
+    assert drafts(documents, "I1", 4)
+    assert not drafts(documents, "I1", 4, unsolvable=1)
+
+
 def test_the_planner_solves_what_was_made_up(documents: Path, tmp_path: Path) -> None:
     asked, run = tmp_path / "I1.json", tmp_path / "run"
     making = ["--kind", "I1", "-n", "12", "--least", "1", "--writer", "documents"]
+    making += ["--unsolvable", "0.3"]
     solving = ["--world", str(documents), "--model", "planner:fields", "--method", "react"]
     for command in (
         ["instructions", str(documents), *making, "--out", str(asked)],

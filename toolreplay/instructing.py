@@ -35,7 +35,7 @@ class Chosen:
         temperature: how freely a model draws.
         max_tokens: the longest answer of a model.
         plain: ask a model in words alone.
-        unsolvable: share of requests from phrasings that nothing offered can answer.
+        unsolvable: share of requests from phrasings or documents that nothing offered can answer.
     """
 
     writer: str = PHRASINGS
@@ -89,7 +89,7 @@ def _opened_writer(world: World, chosen: Chosen, workers: int = 1) -> Iterator[W
         simulator = open_simulator(MADE_UP, world)
         try:
             with answering(world, "simulate", simulator=simulator):
-                yield DocumentWriter(world)
+                yield DocumentWriter(world, chosen.unsolvable)
         finally:
             simulator.tidy()
         return

@@ -57,7 +57,9 @@ def instructions(
     unsolvable: Annotated[
         float,
         typer.Option(
-            min=0, max=1, help="Share of requests by phrasings that nothing offered can meet."
+            min=0,
+            max=1,
+            help="Share of requests by phrasings or documents that nothing offered can meet.",
         ),
     ] = 0.08,
     base_url: ModelUrl = None,

@@ -22,6 +22,7 @@ from sandbox.tool import Api, Parameter, Tool
 from sandbox.world import World
 from trainer.instructions.draft import Draft, fact_of
 from trainer.instructions.sample import Sample
+from trainer.instructions.split import HeldOut
 from trainer.instructions.writer import Written
 
 NAME = "documents"
@@ -67,13 +68,17 @@ class DocumentWriter:
 
     Args:
         world: answers the calls, where it is being simulated.
+        unsolvable: share of drafts that nothing offered can answer: they ask for what a tool of
+            another category does, of the same part of the split.
     """
 
     name = NAME
     each = EACH
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, unsolvable: float = 0) -> None:
         self._world = world
+        self._unsolvable = unsolvable
+        self._held_out = HeldOut.read(world.path)
 
     def write(self, sample: Sample) -> Written:
         """Write drafts over the APIs of a sample; fewer where documents do not say enough."""
@@ -81,6 +86,8 @@ class DocumentWriter:
         return Written([draft for name in names if (draft := self._write(sample, name))])
 
     def _write(self, sample: Sample, name: str) -> Draft | None:
+        if random.Random(f"{name}/solvable").random() < self._unsolvable:
+            return self._write_unsolvable(sample, name)
         draw = random.Random(name)
         chosen = _choose(sample, draw)
         found = [self._ask(tool, api, f"{name}/{n}") for n, (tool, api) in enumerate(chosen)]
@@ -96,6 +103,20 @@ class DocumentWriter:
             [fact for part in parts for fact in part.facts],
             " ".join(part.answer for part in parts),
         )
+
+    def _write_unsolvable(self, sample: Sample, name: str) -> Draft | None:
+        categories = {tool.category for tool, _ in sample.offered}
+        part = self._held_out.part(sample.offered[0][0])
+        others = [
+            (tool, api)
+            for tool in self._world.catalogue
+            if tool.category not in categories and self._held_out.part(tool) == part
+            for api in tool.api_list
+        ]
+        if not others:
+            return None
+        asked = self._ask(*random.Random(name).choice(others), f"{name}/0")
+        return Draft(asked.query, [], sample, NAME, solvable=False) if asked else None
 
     def _ask(self, tool: Tool, api: Api, name: str) -> _Part | None:
         """Make a call up and ask for fields of its answer; None where it tells none."""
