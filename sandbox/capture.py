@@ -15,6 +15,27 @@ TRANSIENT_STATUSES = (429, 500, 502, 503, 504)
 """HTTP statuses that may be gone the next time: retried, and never pinned as the answer."""
 
 
+def is_unauthorised(response: dict[str, Any]) -> bool:
+    """Tell a refusal that speaks of who asks: no key, a wrong one, or one without subscription.
+
+    Args:
+        response: vcrpy's response.
+    """
+    status = response["status"]["code"]
+    return status == 401 or (
+        status == 403 and "not subscribed" in str(response["body"].get("string", "")).lower()
+    )
+
+
+def is_passing(response: dict[str, Any]) -> bool:
+    """Tell an answer that says nothing of the API: a passing failure, or who asks was refused.
+
+    Args:
+        response: vcrpy's response.
+    """
+    return response["status"]["code"] in TRANSIENT_STATUSES or is_unauthorised(response)
+
+
 def stored_request(
     request: Any, url: str, redactor: Redactor, header_names: Iterable[str] = ()
 ) -> dict[str, Any]:

@@ -39,7 +39,8 @@ class Recording:
         response: vcrpy's response: `status`, `headers`, `body`.
         instruction: id of the instruction that the call was made for, if any.
         status_code: ToolBench's code, where it was recorded rather than told by the HTTP status.
-        transient: a passing failure, kept apart and not replayed unless that is asked for.
+        transient: a passing failure, or a refusal of who asked; kept apart and not replayed unless
+            that is asked for.
     """
 
     call: ApiCall

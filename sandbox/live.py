@@ -21,7 +21,7 @@ from vcr.cassette import Cassette
 from vcr.record_mode import RecordMode
 
 from sandbox.call import ApiCall
-from sandbox.capture import TRANSIENT_STATUSES, stored_request, stored_response
+from sandbox.capture import TRANSIENT_STATUSES, is_passing, stored_request, stored_response
 from sandbox.cassette import Recording
 from sandbox.errors import BadInput, NetworkRefused
 from sandbox.network import public_addresses_alone
@@ -152,6 +152,11 @@ class LiveClient:
         self._timeout = httpx.Timeout(policy.timeout).as_dict()
         self._cassette = _LiveCassette.use(path="live", record_mode=RecordMode.ALL, take=self._take)
 
+    @property
+    def has_key(self) -> bool:
+        """Whether calls carry a key."""
+        return bool(self._policy.key)
+
     def __enter__(self) -> "LiveClient":
         self._cassette.__enter__()
         return self
@@ -168,7 +173,7 @@ class LiveClient:
     def call(self, tool: Tool, api: Api, call: ApiCall) -> Recording:
         """Make one call. What comes back is a recording, also of a call that failed.
 
-        A failure that may be gone the next time is marked `transient`.
+        A failure that may be gone the next time, or with another key, is marked `transient`.
 
         Raises:
             BadInput: the arguments are no object, the document has no usable URL, or the budget
@@ -193,11 +198,13 @@ class LiveClient:
             return self._failed(stored, request, StatusCode.TIMEOUT, 504)
         except _Unusable as error:
             return self._failed(stored, request, StatusCode.REQUEST_FAILED, 502, str(error))
+        except httpx.ConnectError as error:
+            return self._failed(stored, request, StatusCode.REQUEST_FAILED, 502, str(error))
         except httpx.HTTPError:
             return self._failed(stored, request, StatusCode.REQUEST_FAILED, 502)
         finally:
             capture.documented_url = None
-        transient = capture.response["status"]["code"] in TRANSIENT_STATUSES
+        transient = is_passing(capture.response)
         return Recording(stored, capture.request, capture.response, transient=transient)
 
     def _send(self, tool: Tool, request: httpx.Request) -> None:
@@ -269,7 +276,7 @@ class LiveClient:
         """Describe a call that got no answer as ToolBench's server would."""
         observation = json.dumps({"error": ERROR_TEXTS[code], "response": why})
         response = {
-            "status": {"code": status, "message": code.name.replace("_", " ").title()},
+            "status": {"code": status, "message": why or code.name.replace("_", " ").title()},
             "headers": {"content-type": ["application/json"]},
             "body": {"string": observation},
         }

@@ -1,9 +1,15 @@
 """How live calls are made: the key, the address, patience and limits."""
 
+import re
 from dataclasses import dataclass
+
+from sandbox.errors import BadInput
 
 KEY_VARIABLE = "RAPIDAPI_KEY"
 """The variable of the environment that holds the key."""
+
+GIVE_A_KEY = f"Set {KEY_VARIABLE} or give --key, and run the same command again."
+"""What to do about calls that were refused for want of one."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,9 @@ class LivePolicy:
             they are at public addresses.
         budget: calls to make at most; None for no limit.
         body: bytes of an answer at most, on the wire and unpacked.
+
+    Raises:
+        BadInput: `via` is no address.
     """
 
     key: str | None = None
@@ -33,3 +42,7 @@ class LivePolicy:
     hosts: frozenset[str] | None = None
     budget: int | None = None
     body: int = 32 << 20
+
+    def __post_init__(self) -> None:
+        if self.via and not re.match(r"https?://[^/?#]", self.via):
+            raise BadInput(f"--via {self.via}: no address. Give one as in http://127.0.0.1:8900.")

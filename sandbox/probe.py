@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.call import ApiCall
+from sandbox.capture import is_unauthorised
 from sandbox.cassette import Recording
 from sandbox.catalogue import Catalogue, read_tool, write_tool
 from sandbox.errors import BadInput, NetworkRefused
 from sandbox.executor import Executor, in_order
 from sandbox.live import LiveClient
 from sandbox.names import standardise
-from sandbox.policy import KEY_VARIABLE, LivePolicy
+from sandbox.policy import GIVE_A_KEY, KEY_VARIABLE, LivePolicy
 from sandbox.response import ERROR_FIELDS
 from sandbox.tool import Api, Tool
 
@@ -30,18 +32,19 @@ class Probed:
         tool: the API's tool.
         api: the API.
         reason: what is wrong with it; empty where nothing is.
-        called: whether it was called; its host may not be.
+        judged: whether the reason is one against the API; its host may not be called, or who
+            called was refused.
     """
 
     tool: Tool
     api: Api
     reason: str
-    called: bool = True
+    judged: bool = True
 
     @property
     def worthless(self) -> bool:
         """Whether it should go."""
-        return self.called and bool(self.reason)
+        return self.judged and bool(self.reason)
 
     def to_json(self) -> dict[str, Any]:
         """Give the finding for `--json`."""
@@ -97,8 +100,14 @@ class Probe:
         tool, api = found
         try:
             return Probed(tool, api, _reason(tool, api, client, self.times, self.slow))
+        except _Unauthorised as error:
+            return Probed(tool, api, str(error), judged=False)
         except NetworkRefused as error:
-            return Probed(tool, api, f"not called: {error}", called=False)
+            return Probed(tool, api, f"not called: {error}", judged=False)
+
+
+class _Unauthorised(Exception):
+    """Who called was refused."""
 
 
 def _with_key_of_environment(policy: LivePolicy, *others: Any) -> Probe:
@@ -109,8 +118,17 @@ def drop(folder: Path, findings: Iterable[Probed]) -> None:
     """Take what a probe found worthless out of a folder of documents.
 
     A tool that keeps no API goes altogether.
+
+    Raises:
+        BadInput: not one API would be kept: then it is hardly they that are to blame.
     """
     findings = list(findings)
+    if findings and all(finding.worthless for finding in findings):
+        reason, count = Counter(finding.reason for finding in findings).most_common(1)[0]
+        raise BadInput(
+            f"None of {len(findings)} APIs answered ({count} times: {reason}), so none is dropped. "
+            f"Look at the key (RAPIDAPI_KEY), the network and --via, then probe again."
+        )
     for path in sorted(folder.glob("*/*.json")):
         tool = read_tool(path)
         mine = (standardise(tool.category), standardise(tool.name))
@@ -140,6 +158,8 @@ def _reason(tool: Tool, api: Api, client: LiveClient, times: int, slow: float) -
             return str(error)
         seconds = time.monotonic() - started
         reason = complaint(recording)
+        if is_unauthorised(recording.response):
+            raise _Unauthorised(f"{reason}. {GIVE_A_KEY}")
         if reason or seconds > slow:
             return reason or f"slow: {seconds:.1f} s"
     return ""
@@ -148,6 +168,8 @@ def _reason(tool: Tool, api: Api, client: LiveClient, times: int, slow: float) -
 def complaint(recording: Recording) -> str:
     """Tell what is wrong with an answer: a failure, HTML, an error message, or nothing in it."""
     status = recording.response["status"]["code"]
+    if recording.status_code is not None:
+        return f"no answer: {recording.response['status']['message']}"
     if status >= 400:
         return f"failed: HTTP {status} {recording.response['status']['message']}".rstrip()
     raw = recording.response["body"].get("string", "")

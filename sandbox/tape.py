@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from weakref import WeakValueDictionary
 
 from sandbox.call import ApiCall
+from sandbox.capture import is_unauthorised
 from sandbox.cassette import (
     RECORDED,
     TRANSIENT,
@@ -32,9 +33,9 @@ from sandbox.tool import Tool
 if TYPE_CHECKING:
     from sandbox.world import World
 
-Result = Literal["recorded", "unchanged", "changed", "transient", "kept"]
+Result = Literal["recorded", "unchanged", "changed", "transient", "unauthorised", "kept"]
 """What became of a call: newly recorded, called again with the same or another answer, failed in
-passing, or left alone because it is recorded."""
+passing, refused for want of the right key, or left alone because it is recorded."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,11 @@ class Tape:
         self._filed: dict[tuple[str, str], dict[str, list[Recording]]] = {}
         self.results: Counter[Result] = Counter()
         self.drifts: list[Drift] = []
+
+    @property
+    def has_key(self) -> bool:
+        """Whether live calls carry a key."""
+        return self._client.has_key
 
     def __enter__(self) -> "Tape":
         archive, key_of = self._world.archive, self._world.key
@@ -151,7 +157,8 @@ class Tape:
     def _record(self, key: str, now: Recording, recorded: list[Recording]) -> Outcome:
         if now.transient:
             self._journal.append(now)
-            return self._result("transient", now, "live")
+            refused = is_unauthorised(now.response)
+            return self._result("unauthorised" if refused else "transient", now, "live")
         drift = drift_between(recorded[-1], now) if recorded else None
         if drift is None or drift.changed:
             self._journal.append(now)

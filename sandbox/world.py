@@ -6,6 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from sandbox.completions import CompletionTape
 from sandbox.disk import write_whole
 from sandbox.errors import BadInput, UnrecordedCall
 from sandbox.journal import Journal
+from sandbox.policy import GIVE_A_KEY
 from sandbox.recordings import Recordings
 from sandbox.response import ApiResponse, Provenance
 from sandbox.store import Store
@@ -242,7 +244,12 @@ class World:
         """
         found = self.catalogue.find(call.tool, call.api, call.category)
         if found is None:
-            raise BadInput(f"{call}: {self.path} has no document of this API under tools/.")
+            known = [f"{tool.name}/{api.name}" for tool, api in self.catalogue.apis()]
+            near = get_close_matches(f"{call.tool}/{call.api}", known)
+            raise BadInput(
+                f"{call}: {self.path} has no document of this API under tools/."
+                + (f" Nearest: {', '.join(near)}." if near else "")
+            )
         return found
 
 
@@ -302,6 +309,9 @@ class Session:
         recordings = self._world.store.find(key, self._instruction)
         if tape is not None and (tape.refresh or not recordings) and self._can_be_made(call):
             outcome = tape.call(call)
+            if outcome.result == "unauthorised" and not tape.has_key:
+                status = outcome.recording.response["status"]["code"]
+                raise BadInput(f"{call}: HTTP {status} without a key. {GIVE_A_KEY}")
             return outcome.recording, outcome.provenance
         recordings = recordings or self._world.failures.get(key, [])
         if not recordings:
@@ -356,7 +366,7 @@ def _read_about(path: Path) -> dict[str, Any]:
     file = path / "world.json"
     try:
         about = json.loads(file.read_bytes())
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise BadInput(
             f"{path} is no world: it has no world.json. Import one with "
             f"toolreplay world import toolbench PATH --into {path}"

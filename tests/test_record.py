@@ -30,6 +30,7 @@ from sandbox.world import World, create_world
 from solver.run import steps
 from tests.api_server import ApiServer, api_server
 from tests.conftest import GIVE_UP, answer, call, put_on_tape
+from tests.test_cli import toolreplay
 from toolreplay.solving import solve
 from toolreplay.tables import drift_table
 
@@ -701,3 +702,92 @@ def test_a_search_records_what_is_new_and_then_runs_offline(
         assert next(steps(content))[1]["provenance"] == provenance
         assert "Tool input parse error" in json.dumps(content["tree"])
     assert server.seen == {"/items/5": 2}
+
+
+UNSUBSCRIBED = {"message": "You are not subscribed to this API."}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "result"),
+    [
+        (401, {"message": "Invalid API key"}, "unauthorised"),
+        (403, UNSUBSCRIBED, "unauthorised"),
+        (403, {"message": "Not for you."}, "recorded"),
+    ],
+)
+def test_a_refused_key_is_no_answer_of_the_api(
+    shop: World, server: ApiServer, status: int, body: object, result: str
+) -> None:
+    server.answers["/items/1"] = (status, body)
+    outcomes, _ = record(shop, server, [item(1)])
+    assert [o.result for o in outcomes] == [result]
+    assert server.seen["/items/1"] == 1
+    assert shop_cassette(shop, transient=result == "unauthorised").exists()
+    server.answers.clear()
+    again, _ = record(shop, server, [item(1)])
+    assert again[0].result == ("recorded" if result == "unauthorised" else "kept")
+
+
+def test_a_refresh_with_a_refused_key_leaves_the_tape(shop: World, server: ApiServer) -> None:
+    record(shop, server, [item(1)])
+    before = shop_cassette(shop).read_bytes()
+    server.answers["/items/1"] = (401, {"message": "Invalid API key"})
+    _, tape = record(shop, server, [item(1)], refresh=True, key="wrong")
+    assert tape.results == {"unauthorised": 1}
+    assert not tape.drifts
+    assert shop_cassette(shop).read_bytes() == before
+
+
+def test_a_search_without_a_key_stops_at_the_first_refusal(shop: World, server: ApiServer) -> None:
+    server.answers["/items/1"] = (401, {"message": "Invalid API key"})
+    opened = World(shop.path)
+    keyless = LiveClient(LivePolicy(via=server.url))
+    refused = pytest.raises(BadInput, match=r"HTTP 401 without a key\. Set RAPIDAPI_KEY")
+    with opened.recording(keyless), refused:
+        opened.call(item(1))
+    with opened.recording(LiveClient(LivePolicy(via=server.url, key="wrong"))):
+        assert opened.call(item(1)).status_code == 7
+
+
+@pytest.mark.parametrize(
+    ("via", "code", "told"),
+    [
+        (None, 1, "1 calls without an answer: failed: HTTP 401 Unauthorized"),
+        ("http://127.0.0.1:1", 1, "1 calls without an answer: no answer: [Errno 111]"),
+        ("nonsense", 2, "--via nonsense: no address"),
+    ],
+)
+def test_the_command_line_says_why_nothing_was_recorded(
+    shop: World, server: ApiServer, via: str | None, code: int, told: str
+) -> None:
+    server.answers["/items/1"] = (401, {"message": "Invalid API key"})
+    (shop.path.parent / "calls").write_text(json.dumps(call_line(item(1))) + "\n")
+    command = record_command(shop.path, via or server.url)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert told in " ".join(done.stderr.split())
+    assert ("Set RAPIDAPI_KEY" in done.stderr) == (via is None)
+
+
+@pytest.mark.parametrize("fault", ["no key", "nobody there"])
+def test_a_probe_that_reaches_nothing_drops_nothing(
+    shop: World, server: ApiServer, fault: str
+) -> None:
+    document = shop.path / "tools" / "Commerce" / "shop.json"
+    whole = json.loads(document.read_text())
+    whole["api_list"] = [
+        {"name": n, "method": "GET", "url": f"https://shop.example/{n}"} for n in ("a", "b")
+    ]
+    document.write_text(json.dumps(whole))
+    server.answers |= {f"/{n}": (401, {"message": "Invalid API key"}) for n in ("a", "b")}
+    via = server.url if fault == "no key" else "http://127.0.0.1:1"
+    done = toolreplay("probe", shop.path, "--drop", "--via", via)
+    told = " ".join(done.stderr.split())
+    if fault == "no key":
+        assert done.returncode == 0
+        assert "2 APIs are kept without a judgement: failed: HTTP 401" in told
+        assert "0 of 2 APIs are worth keeping" in done.stdout
+    else:
+        assert done.returncode == 2
+        assert "None of 2 APIs answered (2 times: no answer: [Errno 111]" in told
+    assert json.loads(document.read_text()) == whole

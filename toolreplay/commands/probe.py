@@ -1,5 +1,6 @@
 """The command `probe`."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,8 @@ def probe(
     as_json: AsJson = False,
 ) -> None:
     """Call every API once and tell which fail, are slow, or answer with nothing of use.
+
+    APIs that refuse the key stay, and where not one answers, nothing is dropped.
 
     \b
     Examples:
@@ -49,9 +52,9 @@ def probe(
         show_json([finding.to_json() for finding in findings])
         return
     worthless = [finding for finding in findings if finding.worthless]
-    for finding in findings:
-        if not finding.called:
-            typer.echo(f"{finding.tool.name}: {finding.api.name}: {finding.reason}", err=True)
+    unjudged = Counter(finding.reason for finding in findings if not finding.judged)
+    for reason, count in sorted(unjudged.items()):
+        typer.echo(f"{count} APIs are kept without a judgement: {reason}", err=True)
     if worthless:
         show(probe_table(worthless))
-    typer.echo(f"{total - len(worthless)} of {total} APIs are worth keeping.")
+    typer.echo(f"{total - len(worthless) - unjudged.total()} of {total} APIs are worth keeping.")

@@ -1,6 +1,7 @@
 """The command `record`."""
 
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,7 +45,8 @@ def record(
     """Make API calls over HTTP and put what comes back onto the tape.
 
     What is on the tape already is left alone, so a stopped recording goes on where it was; a
-    passing failure (timeout, 429, 5xx) is retried, then kept apart from the answers.
+    passing failure (timeout, 429, 5xx) is retried, then kept apart from the answers, as is an
+    answer to a key that was refused. Exits with 1 where no call was answered.
 
     \b
     Examples:
@@ -54,7 +56,8 @@ def record(
       toolreplay record cassettes/demo --calls examples/upstream/calls.jsonl \\
           --via http://127.0.0.1:8900
     """
-    from sandbox.policy import LivePolicy
+    from sandbox.policy import GIVE_A_KEY, LivePolicy
+    from sandbox.probe import complaint
     from sandbox.request import build_request
     from sandbox.tape import can_be_made, refresh_order
     from sandbox.world import World
@@ -70,25 +73,21 @@ def record(
         )
     sendable = [call for call in wanted if can_be_made(opened, call)]
     kept = len(wanted) - len(sendable)
-    if kept:
-        typer.echo(
-            f"{kept} of {len(wanted)} calls are not made, and what is on the tape of them stays: "
-            f"in their arguments stands REDACTED in place of a secret, which is never stored, or "
-            f"one is missing that the URL's path needs. Give them whole: --calls FILE.",
-            err=True,
-        )
+    _tell_of_kept(kept, len(wanted))
     if dry_run:
         for call in sendable:
             request = build_request(*opened.document(call), call)
             typer.echo(f"{request.method} {request.url} {request.read().decode()}".rstrip())
         return
+    failed: Counter[str] = Counter()
     hosts = frozenset(host) if host else None
     policy = LivePolicy(key, via, timeout, retries, 30.0, rate, hosts, budget)
     with progress_bar() as progress, opened.recording(live_client(opened, policy), refresh) as tape:
-        for _ in progress.track(
+        for outcome in progress.track(
             tape.run(sendable, workers), total=len(sendable), description="Recording"
         ):
-            pass
+            if outcome.recording.transient:
+                failed[complaint(outcome.recording)] += 1
     tape.results.update({"kept": kept} if kept else {})
     if simulated_only:
         store = World(world).store
@@ -101,8 +100,27 @@ def record(
         typer.echo(f"{len(wanted)} calls: {counts}")
         if drifts:
             show(drift_table(drifts))
-    if fail_on_breaking and any(drift.breaking for drift in drifts):
+    _tell_of_failed(failed, GIVE_A_KEY if tape.results["unauthorised"] else "")
+    unanswered = bool(sendable) and failed.total() == len(sendable)
+    if unanswered or (fail_on_breaking and any(drift.breaking for drift in drifts)):
         raise typer.Exit(1)
+
+
+def _tell_of_kept(kept: int, wanted: int) -> None:
+    if kept:
+        typer.echo(
+            f"{kept} of {wanted} calls are not made, and what is on the tape of them stays: "
+            f"in their arguments stands REDACTED in place of a secret, which is never stored, or "
+            f"one is missing that the URL's path needs. Give them whole: --calls FILE.",
+            err=True,
+        )
+
+
+def _tell_of_failed(failed: "Counter[str]", remedy: str) -> None:
+    for reason, count in sorted(failed.items()):
+        typer.echo(f"{count} calls without an answer: {reason}", err=True)
+    if remedy:
+        typer.echo(remedy, err=True)
 
 
 def read_call_file(source: str) -> "list[ApiCall]":
