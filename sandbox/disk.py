@@ -15,6 +15,7 @@ from sandbox.errors import CannotWrite, CorruptTape
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
+_IN_THE_WAY = (errno.EEXIST, errno.EISDIR, errno.ENOTDIR)
 _SQLITE_FULL = (sqlite3.SQLITE_FULL,)
 _SQLITE_FORBIDDEN = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 
@@ -73,9 +74,10 @@ def cannot_write(error: OSError | sqlite3.Error, path: Path | None = None) -> Ca
     if isinstance(error, sqlite3.Error):
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         full, forbidden = code in _SQLITE_FULL, code in _SQLITE_FORBIDDEN
-        where, why = path or "an index", str(error)
+        where, why, in_the_way = path or "an index", str(error), False
     else:
         full, forbidden = error.errno in _FULL, error.errno in _FORBIDDEN
+        in_the_way = error.errno in _IN_THE_WAY
         where, why = path or error.filename, os.strerror(error.errno or 0)
     if full:
         return CannotWrite(
@@ -86,6 +88,8 @@ def cannot_write(error: OSError | sqlite3.Error, path: Path | None = None) -> Ca
         return CannotWrite(
             f"{where}: {why}. Make it writable, or work on a copy of its folder (cp -r)."
         )
+    if in_the_way:
+        return CannotWrite(f"{where}: {why}. Name another place to write to.")
     return None
 
 

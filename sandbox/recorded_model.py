@@ -67,7 +67,8 @@ class RecordedModel:
             raise UnrecordedCompletion(
                 f"Instruction {request.instruction}, model call {request.order + 1}: no completion "
                 f"of {model} is recorded for this prompt. Search with the settings that were "
-                f"recorded, or record it with the model itself: toolreplay solve ... --model "
+                f"recorded (--method, --max-calls, --max-tokens, --temperature, --seed), or record "
+                f"it with the model itself: toolreplay solve ... --model "
                 f"openai:{model} (or llama:{model})"
             )
         return recorded

@@ -89,12 +89,8 @@ class Run:
     def _begin(self, instructions: Sequence[Instruction]) -> None:
         self._check(instructions)
         described = json.dumps(self._description(instructions), ensure_ascii=False, indent=2) + "\n"
+        self._check_folder(described)
         file = self.path / "run.json"
-        if file.exists() and file.read_text(encoding="utf-8") != described:
-            raise BadInput(
-                f"{self.path} holds a run that was made otherwise "
-                f"({_differences(file, described)}). Give --out another directory, or delete it."
-            )
         forget_unfinished(self.path)
         write_whole(file, described)
         retrieved = {"api_list"} if self._settings.retrieval else set()
@@ -105,6 +101,22 @@ class Run:
         write_whole(
             self.path / "instructions.json", json.dumps(asked, ensure_ascii=False, indent=1) + "\n"
         )
+
+    def _check_folder(self, described: str) -> None:
+        """Refuse a folder with other things in it, or with answers of a run of another kind."""
+        file = self.path / "run.json"
+        if not file.exists():
+            if self.path.is_dir() and any(f.name[0] != "." for f in self.path.iterdir()):
+                raise BadInput(
+                    f"{self.path} holds other things, and no run. Give --out a new directory."
+                )
+            return
+        answered = any(self.path.glob("answers/*/*.json"))
+        if answered and file.read_text(encoding="utf-8") != described:
+            raise BadInput(
+                f"{self.path} holds a run that was made otherwise "
+                f"({_differences(file, described)}). Give --out another directory, or delete it."
+            )
 
     def _check(self, instructions: Sequence[Instruction]) -> None:
         paths: dict[Path, str] = {}
@@ -207,10 +219,25 @@ def _steps_below(node: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[st
 
 
 def _differences(file: Path, described: str) -> str:
-    """Name the fields in which a run's description differs from another."""
+    """Name the fields in which a run's description differs from another, with values if short."""
     try:
-        there = json.loads(file.read_bytes())
+        there = dict(_fields(json.loads(file.read_bytes())))
     except ValueError:
         return "run.json is not JSON"
-    here = json.loads(described)
-    return ", ".join(name for name in here if there.get(name) != here[name]) or "layout"
+    here = dict(_fields(json.loads(described)))
+    told = [
+        name if len(told) > 40 else f"{name}: {told}"
+        for name in {**here, **there}
+        if there.get(name) != here.get(name)
+        for told in [f"{there.get(name)}, now {here.get(name)}"]
+    ]
+    return "; ".join(told) or "layout"
+
+
+def _fields(described: Any) -> Iterator[tuple[str, Any]]:
+    """Give the fields of a description by their own names, those of its parts among them."""
+    for name, value in described.items() if isinstance(described, dict) else ():
+        if isinstance(value, dict):
+            yield from _fields(value)
+        else:
+            yield name, value

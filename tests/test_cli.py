@@ -9,6 +9,7 @@ import pytest
 
 from sandbox.world import World
 from tests.conftest import API_LIST, answer, by_city, put_on_tape
+from toolreplay.extras import missing_module
 
 
 def toolreplay(*arguments: object, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -102,27 +103,44 @@ def test_the_public_names_are_there() -> None:
         (["solve", "q.json", "--world", "nowhere", "--out", "run"], "q.json"),
         (["record", "nowhere", "--calls", "none.jsonl"], "no world.json"),
         (["world", "import", "postman", ".", "--into", "w"], "postman"),
+        (["world", "stats", "file"], "file is no world"),
+        (["eval", "run", "--html", "folder"], "folder: Is a directory. Name another place"),
+        (["eval", "run", "--html", "file/x.html"], "Name another place"),
+        (["compare", "run", "run", "--markdown", "folder"], "folder: Is a directory."),
     ],
 )
 def test_errors_are_one_clear_line_and_exit_2(
-    tmp_path: Path, arguments: list[str], problem: str, monkeypatch: pytest.MonkeyPatch
+    world: World,
+    tmp_path: Path,
+    arguments: list[str],
+    problem: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    if "run" in arguments:
+        run_of_one_city(world, tmp_path)
     done = toolreplay(*arguments)
     assert done.returncode == 2
-    assert done.stderr.startswith("Error: ")
+    assert any(line.startswith("Error: ") for line in done.stderr.splitlines())
     assert problem in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_solve_eval_and_stats_from_end_to_end(world: World, tmp_path: Path) -> None:
+def run_of_one_city(world: World, folder: Path) -> subprocess.CompletedProcess[str]:
     put_on_tape(world, "cities/1", [by_city("Oslo"), by_city("Atlantis"), answer("7 degrees")])
-    queries = tmp_path / "cities.json"
+    queries = folder / "cities.json"
     queries.write_text(json.dumps([{"query": "?", "query_id": 1, "api_list": API_LIST}]))
+    options = ["--world", world.path, "--out", folder / "run", "--mode", "replay"]
+    done = toolreplay("solve", queries, *options)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_solve_eval_and_stats_from_end_to_end(world: World, tmp_path: Path) -> None:
+    solved = run_of_one_city(world, tmp_path)
     out = tmp_path / "run"
-    options = ["--world", world.path, "--out", out, "--mode", "replay"]
-    solved = toolreplay("solve", queries, *options)
-    assert solved.returncode == 0, solved.stderr
     assert f"toolreplay eval {out}" in solved.stdout
     assert f"toolreplay record {world.path} --calls {out}/unrecorded.jsonl" in solved.stdout
     shown = toolreplay("eval", out)
@@ -157,3 +175,40 @@ def test_calls_that_are_none_are_named(world: World) -> None:
     line = '{"tool": "x", "api": "y", "arguments": {}}\n'
     done = toolreplay("record", world.path, "--calls", "-", stdin=line)
     assert "has no document of this API" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["record", "simulate"])
+def test_a_misspelt_tool_is_named_with_its_likes(world: World, command: str) -> None:
+    tool, api = next(iter(world.catalogue.apis()))
+    line = {"category": tool.category, "tool": f"{tool.name}x", "api": api.name, "arguments": {}}
+    done = toolreplay(command, world.path, "--calls", "-", stdin=json.dumps(line) + "\n")
+    assert done.returncode == 2
+    assert f"Nearest: {tool.name}/{api.name}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "told"),
+    [
+        ("torch", 'torch is not installed: pip install "toolreplay[retrieval]" or '),
+        ("Stemmer", 'pip install "toolreplay[retrieval]"'),
+        ("psycopg.sql", 'psycopg is not installed: pip install "toolreplay[distributed]"'),
+        ("nothing", None),
+        (None, None),
+    ],
+)
+def test_the_extra_that_brings_a_module_is_named(module: str | None, told: str | None) -> None:
+    error = missing_module(module)
+    assert (error is None) == (told is None)
+    assert (told or "") in str(error)
+
+
+def test_a_command_whose_extra_is_missing_says_so(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None; sys.argv[1:] = "
+        "['export', 'gguf', 'a', '--out', 'b.gguf']; from toolreplay.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: torch is not installed: pip install")

@@ -232,7 +232,7 @@ def test_a_run_made_otherwise_is_not_continued(
 ) -> None:
     solve_all(queries, world.path, tmp_path / "run", "openai:m", served.url)
     other = Settings(Method.parse("react", Limits()))
-    with pytest.raises(BadInput, match=r"otherwise \(method\)"):
+    with pytest.raises(BadInput, match=r"otherwise \(method: DFS_woFilter_w2, now CoT@1\)"):
         list(
             solve(
                 queries,
@@ -244,6 +244,29 @@ def test_a_run_made_otherwise_is_not_continued(
                 mode="replay",
             )
         )
+
+
+def test_a_run_without_answers_may_begin_otherwise(
+    world: World, queries: Path, tmp_path: Path, served: ModelServer
+) -> None:
+    solve_all(queries, world.path, tmp_path / "run", "openai:m", served.url)
+    answers = tmp_path / "run" / "answers"
+    shutil.rmtree(answers)
+    list(solve(queries, world, tmp_path / "run", "openai:m", "react", base_url=served.url))
+    assert {path.stem.partition("_")[2] for path in answers.glob("*/*.json")} == {"CoT@1"}
+
+
+def test_a_run_goes_into_no_folder_of_other_things(
+    world: World, queries: Path, tmp_path: Path, served: ModelServer
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".lock").touch()
+    (tmp_path / "run" / "notes.md").write_text("Mine.")
+    with pytest.raises(BadInput, match="holds other things, and no run"):
+        solve_all(queries, world.path, tmp_path / "run", "openai:m", served.url)
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [".lock", "notes.md"]
+    (tmp_path / "run" / "notes.md").unlink()
+    solve_all(queries, world.path, tmp_path / "run", "openai:m", served.url)
 
 
 @pytest.fixture
@@ -291,7 +314,7 @@ def test_models_that_are_not_there_are_named(
     for model, problem in {
         "recorded": "No recorded completions of any model",
         "recorded:gpt": "No recorded completions of gpt",
-        "gpt-4": "take recorded, recorded:NAME, openai:NAME or llama:FILE",
+        "gpt-4": "take planner, planner:fields, recorded, recorded:NAME, openai:NAME, llama:FILE",
     }.items():
         with pytest.raises(BadInput, match=problem):
             solve_all(queries, world.path, tmp_path / "run", model)
@@ -354,7 +377,8 @@ def test_the_demo_deletes_no_run_of_the_users_own(tmp_path: Path) -> None:
     from toolreplay.demo import run_demo
 
     own = tmp_path / "react"
-    own.mkdir()
+    (own / "answers" / "I1").mkdir(parents=True)
+    (own / "answers" / "I1" / "1_CoT@1.json").write_text("{}")
     (own / "run.json").write_text('{"world": "mine"}')
     with pytest.raises(BadInput, match="made otherwise"):
         run_demo(tmp_path, 1, lambda method, total: None)

@@ -40,7 +40,7 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run the command line; errors that are ours are told in words, and exit with 2."""
+    """Run the command line; what can be mended by its user is told in words, and exits with 2."""
     try:
         app()
     except ToolReplayError as error:
@@ -50,6 +50,13 @@ def main() -> None:
         if told is None:
             raise
         _refuse(told)
+    except ModuleNotFoundError as error:
+        from toolreplay.extras import missing_module
+
+        lacking = missing_module(error.name)
+        if lacking is None:
+            raise
+        _refuse(lacking)
 
 
 def _refuse(error: ToolReplayError) -> NoReturn:

@@ -12,10 +12,9 @@ from packaging.requirements import Requirement
 
 from sandbox.errors import ToolReplayError
 from sandbox.llama.files import OFFERS, Offer, sha256
+from toolreplay.extras import PROJECT
 
 State = Literal["ok", "missing", "broken"]
-
-PROJECT = "toolreplay"
 
 LOAD_LLAMA = (
     "import llama_cpp as l; l.llama_backend_init(); print(l.llama_print_system_info().decode())"

@@ -99,7 +99,9 @@ def _opened_writer(world: World, chosen: Chosen, workers: int = 1) -> Iterator[W
             yield phrasings
         return
     name = f"recorded:{_recorded_author(world)}" if chosen.writer == "recorded" else chosen.writer
-    model, hosts = open_model(name, world.completions, chosen.base_url, workers=workers)
+    model, hosts = open_model(
+        name, world.completions, chosen.base_url, workers=workers, others=(PHRASINGS, DOCUMENTS)
+    )
     try:
         with answering(world, chosen.mode, chosen.policy, hosts):
             yield ModelWriter(model, chosen.temperature, chosen.max_tokens, chosen.plain)

@@ -1,5 +1,6 @@
 """Models by their names, each behind the recorder of a world."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -15,12 +16,17 @@ if TYPE_CHECKING:
     from sandbox.llama.model import LlamaModel
 
 
+MODELS = ("recorded", "recorded:NAME", "openai:NAME", "llama:FILE")
+"""How models are named."""
+
+
 def open_model(
     name: str,
     tape: CompletionTape,
     base_url: str | None = None,
     observation_role: ObservationRole = "tool",
     workers: int = 1,
+    others: Sequence[str] = (),
 ) -> tuple[ChatModel, list[str]]:
     """Open a model by its name.
 
@@ -30,6 +36,7 @@ def open_model(
         base_url: the address of the model's server, for `openai:NAME`.
         observation_role: how that server is sent observations.
         workers: answers that are asked for at once.
+        others: names that would have done here as well.
 
     Returns:
         The model, and the hosts that it must reach.
@@ -47,7 +54,7 @@ def open_model(
         local = open_local(rest, workers)
         tape.claim(local.name, [sha256(file) for file in local.files])
         return RecordingModel(local, tape), []
-    raise BadInput(f"No model {name!r}: take recorded, recorded:NAME, openai:NAME or llama:FILE.")
+    raise BadInput(f"No model {name!r}: take {', '.join((*others, *MODELS))}.")
 
 
 def open_local(spec: str, workers: int = 1) -> "LlamaModel":

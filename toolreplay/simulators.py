@@ -35,7 +35,7 @@ def open_simulator(
     if name == MADE_UP:
         return Simulator(world, MadeUpEngine(), state)
     tape = CompletionTape(world.path / "completions" / "simulator")
-    model, hosts = open_model(name, tape, base_url)
+    model, hosts = open_model(name, tape, base_url, others=(AUTO, RECORDINGS, MADE_UP))
     return Simulator(world, ModelEngine(model), state, hosts, tape)
 
 

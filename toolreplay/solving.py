@@ -109,7 +109,9 @@ def solve(
     if model in PLANNERS:
         chat = Planner(world, instructions, model)
     else:
-        chat, hosts = open_model(model, world.completions, base_url, observation_role, workers)
+        chat, hosts = open_model(
+            model, world.completions, base_url, observation_role, workers, PLANNERS
+        )
     if executor != "local":
         refuse_to_record(mode, executor)
     if mode == "simulate" and simulator is None:

@@ -45,6 +45,9 @@ def simulate(
     )
     if not wanted and not again:
         raise typer.BadParameter("nothing to simulate: give --calls FILE, or --again.")
+    for call in wanted:
+        if not opened.store.find(opened.key(call)):
+            opened.document(call)
     chosen = open_simulator(simulator, opened, base_url=simulator_url)
     if again:
         chosen.outdated = {(s.key, s.history) for s in opened.simulation}

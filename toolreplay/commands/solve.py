@@ -102,7 +102,7 @@ def solve(
     \b
     Examples:
       toolreplay solve cassettes/demo/instructions --world cassettes/demo \\
-          --method react --max-calls 16 --out runs/react
+          --method react --max-calls 16 --max-tokens 160 --out runs/react
       toolreplay solve queries.json --world worlds/mine --model openai:gpt-4o-mini \\
           --method dfsdt --workers 4 --out runs/mine
       toolreplay solve queries.json --world worlds/mine --model openai:gpt-4o-mini \\

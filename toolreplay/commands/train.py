@@ -84,12 +84,12 @@ def lora(
       accelerate launch --num_processes 2 "$(command -v toolreplay)" train lora training.jsonl \\
           --base models/llama --out adapters/first
     """
-    from toolreplay.models import require_llama
-
-    require_llama()
     from sandbox.errors import BadInput
+    from toolreplay.models import require_llama
     from trainer.lora import LINEAR_LAYERS, PRECISIONS, Settings
     from trainer.recipe import Recipe, follow
+
+    require_llama()
 
     if precision not in (None, *PRECISIONS):
         raise BadInput(f"--precision {precision}: take {' or '.join(PRECISIONS)}.")
