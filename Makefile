@@ -12,6 +12,7 @@ export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXA
 ## The main job on the world that ships with the project; needs the base install alone.
 demo: $(VENV)/base
 	$(BIN)/toolreplay demo
+	@echo "The command line is there after: . $(BIN)/activate"
 
 ## All checks and all tests, with every extra (the first time builds llama.cpp: 3 minutes on 2 cores).
 test: $(VENV)/all check

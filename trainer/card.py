@@ -122,7 +122,8 @@ def _markdown(card: dict[str, Any]) -> str:
         "learning rate": f"{settings['learning_rate']:g}, warmed up over "
         f"{settings['warm_up']:.0%} of the steps, then along a cosine",
         "seed": settings["seed"],
-        "loss": f"{card['losses'][0]:.3f} at first, {card['final_loss']:.3f} in the end (smoothed)",
+        "loss": f"{card['losses'][0]:.3f} in the first step, {card['final_loss']:.3f} in the end "
+        "(smoothed)",
         "time": f"{card['seconds']:,} s, {card['tokens'] / card['seconds']:,.0f} tokens a second, "
         f"{card['processes']} process(es) on {card['device']} in {card['precision']}",
         "versions": ", ".join(f"{name} {number}" for name, number in card["versions"].items()),
