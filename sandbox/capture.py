@@ -16,15 +16,12 @@ TRANSIENT_STATUSES = (429, 500, 502, 503, 504)
 
 
 def is_unauthorised(response: dict[str, Any]) -> bool:
-    """Tell a refusal that speaks of who asks: no key, a wrong one, or one without subscription.
+    """Tell a refusal that speaks of who asks, with no key or a wrong one.
 
     Args:
         response: vcrpy's response.
     """
-    status = response["status"]["code"]
-    return status == 401 or (
-        status == 403 and "not subscribed" in str(response["body"].get("string", "")).lower()
-    )
+    return bool(response["status"]["code"] == 401)
 
 
 def is_passing(response: dict[str, Any]) -> bool:
