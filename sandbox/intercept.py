@@ -19,7 +19,7 @@ from vcr.record_mode import RecordMode
 from vcr.serializers.compat import convert_to_bytes
 
 from sandbox.call import ApiCall
-from sandbox.capture import header_secrets, is_passing, stored_request, stored_response
+from sandbox.capture import TRANSIENT_STATUSES, header_secrets, stored_request, stored_response
 from sandbox.cassette import Recording
 from sandbox.errors import UnrecordedCall
 from sandbox.network import network_shut
@@ -90,7 +90,7 @@ class Interception:
         clean = ApiCall(call.category, call.tool, call.api, redactor.value(call.arguments))
         names = self._world.document(call)[1].header_names
         asked = stored_request(request, request.uri, redactor, names)
-        transient = is_passing(stored)
+        transient = stored["status"]["code"] in TRANSIENT_STATUSES
         self._world.tape.put(Recording(clean, asked, stored, transient=transient))
 
 

@@ -8,7 +8,7 @@ from sandbox.errors import BadInput
 KEY_VARIABLE = "RAPIDAPI_KEY"
 """The variable of the environment that holds the key."""
 
-GIVE_A_KEY = f"Set {KEY_VARIABLE} or give --key, and run the same command again."
+GIVE_A_KEY = f"Give the right key, by {KEY_VARIABLE} or --key, and run the same command again."
 """What to do about calls that were refused for want of one."""
 
 
@@ -44,5 +44,5 @@ class LivePolicy:
     body: int = 32 << 20
 
     def __post_init__(self) -> None:
-        if self.via and not re.match(r"https?://[^/?#]", self.via):
+        if self.via and not re.match(r"https?://[^/?#]", self.via, re.I):
             raise BadInput(f"--via {self.via}: no address. Give one as in http://127.0.0.1:8900.")

@@ -120,13 +120,14 @@ def drop(folder: Path, findings: Iterable[Probed]) -> None:
     A tool that keeps no API goes altogether.
 
     Raises:
-        BadInput: not one API would be kept: then it is hardly they that are to blame.
+        BadInput: all that could be judged would go: then it is hardly they that are to blame.
     """
     findings = list(findings)
-    if findings and all(finding.worthless for finding in findings):
-        reason, count = Counter(finding.reason for finding in findings).most_common(1)[0]
+    judged = [finding for finding in findings if finding.judged]
+    if judged and all(finding.worthless for finding in judged):
+        reason, count = Counter(finding.reason for finding in judged).most_common(1)[0]
         raise BadInput(
-            f"None of {len(findings)} APIs answered ({count} times: {reason}), so none is dropped. "
+            f"None of {len(judged)} APIs answered ({count} times: {reason}), so none is dropped. "
             f"Look at the key (RAPIDAPI_KEY), the network and --via, then probe again."
         )
     for path in sorted(folder.glob("*/*.json")):

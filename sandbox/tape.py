@@ -86,9 +86,9 @@ class Tape:
         self.drifts: list[Drift] = []
 
     @property
-    def has_key(self) -> bool:
-        """Whether live calls carry a key."""
-        return self._client.has_key
+    def lacks_key(self) -> bool:
+        """Whether live calls carry no key, and none of them was answered so far."""
+        return not self._client.has_key and not self._fresh
 
     def __enter__(self) -> "Tape":
         archive, key_of = self._world.archive, self._world.key
@@ -157,8 +157,10 @@ class Tape:
     def _record(self, key: str, now: Recording, recorded: list[Recording]) -> Outcome:
         if now.transient:
             self._journal.append(now)
-            refused = is_unauthorised(now.response)
-            return self._result("unauthorised" if refused else "transient", now, "live")
+            if not is_unauthorised(now.response):
+                return self._result("transient", now, "live")
+            drift = drift_between(recorded[-1], now) if recorded else None
+            return self._result("unauthorised", now, "live", drift)
         drift = drift_between(recorded[-1], now) if recorded else None
         if drift is None or drift.changed:
             self._journal.append(now)

@@ -309,7 +309,7 @@ class Session:
         recordings = self._world.store.find(key, self._instruction)
         if tape is not None and (tape.refresh or not recordings) and self._can_be_made(call):
             outcome = tape.call(call)
-            if outcome.result == "unauthorised" and not tape.has_key:
+            if outcome.result == "unauthorised" and tape.lacks_key:
                 status = outcome.recording.response["status"]["code"]
                 raise BadInput(f"{call}: HTTP {status} without a key. {GIVE_A_KEY}")
             return outcome.recording, outcome.provenance

@@ -103,7 +103,7 @@ class Run:
         )
 
     def _check_folder(self, described: str) -> None:
-        """Refuse a folder with other things in it, or with answers of a run of another kind."""
+        """Refuse a folder with other things in it, or with a run of another kind."""
         file = self.path / "run.json"
         if not file.exists():
             if self.path.is_dir() and any(f.name[0] != "." for f in self.path.iterdir()):
@@ -111,8 +111,7 @@ class Run:
                     f"{self.path} holds other things, and no run. Give --out a new directory."
                 )
             return
-        answered = any(self.path.glob("answers/*/*.json"))
-        if answered and file.read_text(encoding="utf-8") != described:
+        if file.read_text(encoding="utf-8") != described:
             raise BadInput(
                 f"{self.path} holds a run that was made otherwise "
                 f"({_differences(file, described)}). Give --out another directory, or delete it."
@@ -225,19 +224,19 @@ def _differences(file: Path, described: str) -> str:
     except ValueError:
         return "run.json is not JSON"
     here = dict(_fields(json.loads(described)))
+    differing = [name for name in {**here, **there} if here.get(name) != there.get(name)]
+    values = [f"{there.get(name)}, now {here.get(name)}" for name in differing]
     told = [
-        name if len(told) > 40 else f"{name}: {told}"
-        for name in {**here, **there}
-        if there.get(name) != here.get(name)
-        for told in [f"{there.get(name)}, now {here.get(name)}"]
+        f"{name}: {both}" if len(both) <= 60 else name
+        for name, both in zip(differing, values, strict=True)
     ]
     return "; ".join(told) or "layout"
 
 
-def _fields(described: Any) -> Iterator[tuple[str, Any]]:
-    """Give the fields of a description by their own names, those of its parts among them."""
+def _fields(described: Any, above: str = "") -> Iterator[tuple[str, Any]]:
+    """Give the fields of a description by their paths, as in `settings.drawing.seed`."""
     for name, value in described.items() if isinstance(described, dict) else ():
         if isinstance(value, dict):
-            yield from _fields(value)
+            yield from _fields(value, f"{above}{name}.")
         else:
-            yield name, value
+            yield above + name, value

@@ -189,14 +189,19 @@ def test_a_misspelt_tool_is_named_with_its_likes(world: World, command: str) -> 
 @pytest.mark.parametrize(
     ("module", "told"),
     [
-        ("torch", 'torch is not installed: pip install "toolreplay[retrieval]" or '),
+        ("torch.nn", 'torch is not installed: pip install "toolreplay[retrieval]" or '),
         ("Stemmer", 'pip install "toolreplay[retrieval]"'),
         ("psycopg.sql", 'psycopg is not installed: pip install "toolreplay[distributed]"'),
         ("nothing", None),
+        ("json.nothing", None),
         (None, None),
     ],
 )
-def test_the_extra_that_brings_a_module_is_named(module: str | None, told: str | None) -> None:
+def test_the_extra_that_brings_a_module_is_named(
+    module: str | None, told: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for absent in ("torch", "Stemmer", "psycopg"):
+        monkeypatch.setitem(sys.modules, absent, None)
     error = missing_module(module)
     assert (error is None) == (told is None)
     assert (told or "") in str(error)

@@ -724,7 +724,7 @@ def test_a_refresh_with_a_refused_key_leaves_the_tape(shop: World, server: ApiSe
     server.answers["/items/1"] = (401, {"message": "Invalid API key"})
     _, tape = record(shop, server, [item(1)], refresh=True, key="wrong")
     assert tape.results == {"unauthorised": 1}
-    assert not tape.drifts
+    assert [drift.status for drift in tape.drifts] == [(200, 401)]
     assert shop_cassette(shop).read_bytes() == before
 
 
@@ -732,9 +732,12 @@ def test_a_search_without_a_key_stops_at_the_first_refusal(shop: World, server: 
     server.answers["/items/1"] = (401, {"message": "Invalid API key"})
     opened = World(shop.path)
     keyless = LiveClient(LivePolicy(via=server.url))
-    refused = pytest.raises(BadInput, match=r"HTTP 401 without a key\. Set RAPIDAPI_KEY")
+    refused = pytest.raises(BadInput, match=r"HTTP 401 without a key\. Give .* RAPIDAPI_KEY")
     with opened.recording(keyless), refused:
         opened.call(item(1))
+    with opened.recording(LiveClient(LivePolicy(via=server.url))):
+        assert opened.call(item(2)).status_code == 0
+        assert opened.call(item(1)).status_code == 7
     with opened.recording(LiveClient(LivePolicy(via=server.url, key="wrong"))):
         assert opened.call(item(1)).status_code == 7
 
@@ -756,7 +759,7 @@ def test_the_command_line_says_why_nothing_was_recorded(
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == code
     assert told in " ".join(done.stderr.split())
-    assert ("Set RAPIDAPI_KEY" in done.stderr) == (via is None)
+    assert ("Give the right key" in done.stderr) == (via is None)
 
 
 @pytest.mark.parametrize("fault", ["no key", "nobody there"])
@@ -766,18 +769,45 @@ def test_a_probe_that_reaches_nothing_drops_nothing(
     document = shop.path / "tools" / "Commerce" / "shop.json"
     whole = json.loads(document.read_text())
     whole["api_list"] = [
-        {"name": n, "method": "GET", "url": f"https://shop.example/{n}"} for n in ("a", "b")
+        {"name": n, "method": "GET", "url": f"https://{host}.example/{n}"}
+        for n, host in (("a", "shop"), ("b", "shop"), ("c", "elsewhere"))
     ]
     document.write_text(json.dumps(whole))
     server.answers |= {f"/{n}": (401, {"message": "Invalid API key"}) for n in ("a", "b")}
     via = server.url if fault == "no key" else "http://127.0.0.1:1"
-    done = toolreplay("probe", shop.path, "--drop", "--via", via)
+    here = ("--via", via, "--host", "shop.example")
+    done = toolreplay("probe", shop.path, "--drop", *here)
     told = " ".join(done.stderr.split())
     if fault == "no key":
         assert done.returncode == 0
         assert "2 APIs are kept without a judgement: failed: HTTP 401" in told
-        assert "0 of 2 APIs are worth keeping" in done.stdout
     else:
         assert done.returncode == 2
         assert "None of 2 APIs answered (2 times: no answer: [Errno 111]" in told
+    assert "0 of 3 APIs are worth keeping" in done.stdout
     assert json.loads(document.read_text()) == whole
+
+
+def test_a_refresh_that_is_refused_here_and_there_is_red(shop: World, server: ApiServer) -> None:
+    record(shop, server, [item(1), item(2)])
+    before = shop_cassette(shop).read_bytes()
+    server.answers["/items/2"] = (401, {"message": "Invalid API key"})
+    (shop.path.parent / "calls").write_text("")
+    command = record_command(shop.path, server.url, "--refresh", "--fail-on-breaking", "--json")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    assert told["results"] == {"unauthorised": 1, "unchanged": 1}
+    assert told["drift"][0]["status"] == [200, 401]
+    assert shop_cassette(shop).read_bytes() == before
+
+
+def test_a_recording_that_stops_early_says_what_failed(shop: World, server: ApiServer) -> None:
+    server.answers |= {f"/items/{n}": (401, {"message": "Invalid API key"}) for n in range(3)}
+    lines = "".join(json.dumps(call_line(item(n))) + "\n" for n in range(3))
+    (shop.path.parent / "calls").write_text(lines)
+    command = record_command(shop.path, server.url, "--budget", "2", "--workers", "1")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "budget of 2 calls" in done.stderr
+    assert "2 calls without an answer: failed: HTTP 401" in " ".join(done.stderr.split())

@@ -244,16 +244,8 @@ def test_a_run_made_otherwise_is_not_continued(
                 mode="replay",
             )
         )
-
-
-def test_a_run_without_answers_may_begin_otherwise(
-    world: World, queries: Path, tmp_path: Path, served: ModelServer
-) -> None:
-    solve_all(queries, world.path, tmp_path / "run", "openai:m", served.url)
-    answers = tmp_path / "run" / "answers"
-    shutil.rmtree(answers)
-    list(solve(queries, world, tmp_path / "run", "openai:m", "react", base_url=served.url))
-    assert {path.stem.partition("_")[2] for path in answers.glob("*/*.json")} == {"CoT@1"}
+    with pytest.raises(BadInput, match=r"otherwise \(model: m, now n\)"):
+        solve_all(queries, world.path, tmp_path / "run", "openai:n", served.url)
 
 
 def test_a_run_goes_into_no_folder_of_other_things(
@@ -377,8 +369,7 @@ def test_the_demo_deletes_no_run_of_the_users_own(tmp_path: Path) -> None:
     from toolreplay.demo import run_demo
 
     own = tmp_path / "react"
-    (own / "answers" / "I1").mkdir(parents=True)
-    (own / "answers" / "I1" / "1_CoT@1.json").write_text("{}")
+    own.mkdir()
     (own / "run.json").write_text('{"world": "mine"}')
     with pytest.raises(BadInput, match="made otherwise"):
         run_demo(tmp_path, 1, lambda method, total: None)

@@ -1,6 +1,7 @@
 """The simulator: unseen calls are answered, kept, and never change again."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -294,6 +295,9 @@ def test_answers_stay_until_new_ones_are_there(cities: World) -> None:
     again = toolreplay("simulate", cities.path, "--again")
     assert "1 calls: 1 simulated" in again.stdout, again.stderr
     assert lines_of(cities) == before[:2]
+    shutil.rmtree(cities.path / "tools")
+    without_documents = toolreplay("simulate", cities.path, "--again")
+    assert without_documents.returncode == 0, without_documents.stderr
 
 
 def test_bad_calls_and_kept_answers_need_no_model(cities: World) -> None:

@@ -1,6 +1,7 @@
 """Extras: which of them brings a module that is missing."""
 
 import importlib.metadata
+from importlib.util import find_spec
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -24,6 +25,8 @@ def missing_module(name: str | None) -> BadInput | None:
         The error to tell; None where no extra brings the module.
     """
     module = (name or "").partition(".")[0]
+    if find_spec(module or "toolreplay") is not None:
+        return None
     package = canonicalize_name(PACKAGES.get(module, module))
     wanted = map(Requirement, importlib.metadata.requires(PROJECT) or [])
     markers = [

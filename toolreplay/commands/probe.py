@@ -2,12 +2,15 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from toolreplay.commands.options import AsJson, ExecutorName, Host, Key, Via
 from toolreplay.commands.screen import progress_bar, show, show_json
+
+if TYPE_CHECKING:
+    from sandbox.probe import Probed
 
 
 def probe(
@@ -36,7 +39,6 @@ def probe(
     from sandbox.probe import drop as drop_worthless
     from sandbox.world import World
     from toolreplay.probing import probed
-    from toolreplay.tables import probe_table
 
     opened = World(world)
     hosts = frozenset(host) if host else None
@@ -46,15 +48,22 @@ def probe(
     probing = probed(opened.catalogue, probe, workers, executor)
     with progress_bar() as progress:
         findings = list(progress.track(probing, total=total, description="Probing"))
-    if drop:
-        drop_worthless(opened.path / "tools", findings)
     if as_json:
         show_json([finding.to_json() for finding in findings])
-        return
+    else:
+        _tell(findings)
+    if drop:
+        drop_worthless(opened.path / "tools", findings)
+
+
+def _tell(findings: "list[Probed]") -> None:
+    from toolreplay.tables import probe_table
+
     worthless = [finding for finding in findings if finding.worthless]
     unjudged = Counter(finding.reason for finding in findings if not finding.judged)
     for reason, count in sorted(unjudged.items()):
         typer.echo(f"{count} APIs are kept without a judgement: {reason}", err=True)
     if worthless:
         show(probe_table(worthless))
-    typer.echo(f"{total - len(worthless) - unjudged.total()} of {total} APIs are worth keeping.")
+    left = len(findings) - len(worthless) - unjudged.total()
+    typer.echo(f"{left} of {len(findings)} APIs are worth keeping.")

@@ -46,7 +46,7 @@ def record(
 
     What is on the tape already is left alone, so a stopped recording goes on where it was; a
     passing failure (timeout, 429, 5xx) is retried, then kept apart from the answers, as is an
-    answer to a key that was refused. Exits with 1 where no call was answered.
+    answer to a key that was refused. Exits with 1 where calls were made and none was answered.
 
     \b
     Examples:
@@ -56,7 +56,7 @@ def record(
       toolreplay record cassettes/demo --calls examples/upstream/calls.jsonl \\
           --via http://127.0.0.1:8900
     """
-    from sandbox.policy import GIVE_A_KEY, LivePolicy
+    from sandbox.policy import LivePolicy
     from sandbox.probe import complaint
     from sandbox.request import build_request
     from sandbox.tape import can_be_made, refresh_order
@@ -82,12 +82,17 @@ def record(
     failed: Counter[str] = Counter()
     hosts = frozenset(host) if host else None
     policy = LivePolicy(key, via, timeout, retries, 30.0, rate, hosts, budget)
-    with progress_bar() as progress, opened.recording(live_client(opened, policy), refresh) as tape:
-        for outcome in progress.track(
-            tape.run(sendable, workers), total=len(sendable), description="Recording"
-        ):
-            if outcome.recording.transient:
-                failed[complaint(outcome.recording)] += 1
+    client = live_client(opened, policy)
+    try:
+        with progress_bar() as progress, opened.recording(client, refresh) as tape:
+            for outcome in progress.track(
+                tape.run(sendable, workers), total=len(sendable), description="Recording"
+            ):
+                if outcome.recording.transient:
+                    failed[complaint(outcome.recording)] += 1
+    finally:
+        _tell_of_failed(failed)
+    made = len(sendable) - tape.results["kept"]
     tape.results.update({"kept": kept} if kept else {})
     if simulated_only:
         store = World(world).store
@@ -100,8 +105,7 @@ def record(
         typer.echo(f"{len(wanted)} calls: {counts}")
         if drifts:
             show(drift_table(drifts))
-    _tell_of_failed(failed, GIVE_A_KEY if tape.results["unauthorised"] else "")
-    unanswered = bool(sendable) and failed.total() == len(sendable)
+    unanswered = 0 < made == failed.total()
     if unanswered or (fail_on_breaking and any(drift.breaking for drift in drifts)):
         raise typer.Exit(1)
 
@@ -116,11 +120,13 @@ def _tell_of_kept(kept: int, wanted: int) -> None:
         )
 
 
-def _tell_of_failed(failed: "Counter[str]", remedy: str) -> None:
+def _tell_of_failed(failed: "Counter[str]") -> None:
+    from sandbox.policy import GIVE_A_KEY
+
     for reason, count in sorted(failed.items()):
         typer.echo(f"{count} calls without an answer: {reason}", err=True)
-    if remedy:
-        typer.echo(remedy, err=True)
+    if any("HTTP 401" in reason for reason in failed):
+        typer.echo(GIVE_A_KEY, err=True)
 
 
 def read_call_file(source: str) -> "list[ApiCall]":

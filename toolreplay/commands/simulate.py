@@ -40,12 +40,11 @@ def simulate(
     from toolreplay.simulators import open_simulator, simulate_calls
 
     opened = World(world)
-    wanted = (opened.simulation.calls(alone=True) if again else []) + (
-        read_call_file(calls) if calls else []
-    )
+    given = read_call_file(calls) if calls else []
+    wanted = (opened.simulation.calls(alone=True) if again else []) + given
     if not wanted and not again:
         raise typer.BadParameter("nothing to simulate: give --calls FILE, or --again.")
-    for call in wanted:
+    for call in given:
         if not opened.store.find(opened.key(call)):
             opened.document(call)
     chosen = open_simulator(simulator, opened, base_url=simulator_url)
