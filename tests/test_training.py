@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -15,6 +16,7 @@ import pytest
 pytest.importorskip("peft", reason="training needs the extra train")
 
 import torch
+from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 from typer.testing import CliRunner
@@ -541,6 +543,47 @@ def test_an_adapter_goes_on_from_another(models: dict[str, Path], tmp_path: Path
                 tmp_path / name,
                 start=tmp_path / "first",
             )
+
+
+def test_a_mean_lies_between_two_rounds(models: dict[str, Path], tmp_path: Path) -> None:
+    data, base = write_paths(tmp_path / "paths.jsonl"), str(models["llama"])
+    settings = Settings(rank=4, steps=2, batch_tokens=300, max_length=512, learning_rate=1e-2)
+    recipe = Recipe([data], base, tmp_path / "first", "plain", settings)
+    follow(recipe, resume=False)
+    follow(replace(recipe, out=tmp_path / "second", start=tmp_path / "first"), resume=False)
+    out = tmp_path / "mean"
+    command = ["train", "mean", str(tmp_path / "first"), str(tmp_path / "second")]
+    done = CliRunner().invoke(app, [*command, "--share", "0.25", "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    first, second, made = (
+        load_file(tmp_path / name / "adapter_model.safetensors")
+        for name in ("first", "second", "mean")
+    )
+    assert any(not torch.equal(first[name], second[name]) for name in first)
+    for name, weight in made.items():
+        torch.testing.assert_close(weight, 0.75 * first[name] + 0.25 * second[name])
+    card = json.loads((out / "training_card.json").read_text())
+    assert card["data"] == {"layout": "plain"}
+    assert [(part["adapter"], part["share"]) for part in card["mean_of"]] == [
+        ("first", 0.75),
+        ("second", 0.25),
+    ]
+    exported = ["export", "gguf", str(out), "--out", str(tmp_path / "mean.gguf"), "--adapter-only"]
+    done = CliRunner().invoke(app, exported)
+    assert done.exit_code == 0, done.output
+    train(opened(models["llama"]), some_sequences((40,)), settings, tmp_path / "on", start=out)
+
+    wider = replace(recipe, out=tmp_path / "wider", settings=replace(settings, rank=8))
+    follow(wider, resume=False)
+    for others, said in (
+        ([*command, "--out", str(out)], "give another --out"),
+        ([*command[:3], str(wider.out), "--out", str(tmp_path / "x")], "has r 4, .*wider has 8"),
+        ([*command[:3], str(tmp_path), "--out", str(tmp_path / "x")], "holds no adapter"),
+    ):
+        refused = CliRunner().invoke(app, others)
+        assert isinstance(refused.exception, BadInput)
+        assert re.search(said, str(refused.exception))
+    assert not (tmp_path / "x").exists()
 
 
 def test_the_precision_is_what_was_asked_for(models: dict[str, Path], tmp_path: Path) -> None:

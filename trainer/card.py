@@ -17,6 +17,7 @@ NAME = "training_card"
 EACH_APART = ", each turn apart"
 """What is said of the layout where each turn was a sequence of its own."""
 
+_KEPT_BY_A_MEAN = ("base", "base_licence", "context_factor")
 _LIBRARIES = ("toolreplay", "torch", "transformers", "peft", "accelerate")
 
 
@@ -82,6 +83,28 @@ def write_card(
     }
     write_whole(out / f"{NAME}.json", json.dumps(content, ensure_ascii=False, indent=1) + "\n")
     write_whole(out / f"{NAME}.md", _markdown(content))
+
+
+def write_mean_card(
+    out: Path, like: dict[str, Any], parts: Sequence[tuple[str, str, float]]
+) -> None:
+    """Write the card of a mean of adapters.
+
+    Args:
+        out: the adapter's directory.
+        like: a card of one of them: base, layout and positions are the same in all.
+        parts: of each adapter its name, the SHA-256 of its weights, and its share.
+    """
+    content = {name: like[name] for name in _KEPT_BY_A_MEAN if name in like}
+    content["data"] = {"layout": like.get("data", {}).get("layout", "")}
+    content["mean_of"] = [
+        {"adapter": name, "sha256": digest, "share": round(share, 4)}
+        for name, digest, share in parts
+    ]
+    rows = [f"| {name} | {share:.0%} | `{digest}` |" for name, digest, share in parts]
+    lines = ["# Mean of adapters", "", "| adapter | share | SHA-256 |", "|---|---|---|", *rows]
+    write_whole(out / f"{NAME}.json", json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+    write_whole(out / f"{NAME}.md", "\n".join(lines) + "\n")
 
 
 def layout_of_card(card: dict[str, Any]) -> str | None:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolreplay.commands.options import CheckpointEvery, Resume
+from toolreplay.commands.train_mean import mean
 from toolreplay.commands.train_retriever import retriever
 
 if TYPE_CHECKING:
     from trainer.lora import Step
 
 app = typer.Typer(no_args_is_help=True, help="Train models: on solution paths, and the retriever.")
+app.command("mean")(mean)
 app.command("retriever")(retriever)
 
 _LINES = 20
