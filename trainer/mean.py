@@ -66,6 +66,6 @@ def _require_same(folders: tuple[Path, Path], settings: list[dict[str, Any]]) ->
     for name, value in mine.items():
         if value != other[name]:
             raise BadInput(
-                f"{folders[0]} has {name} {value}, {folders[1]} has {other[name]}: a mean is taken of two "
-                f"rounds of one adapter."
+                f"{folders[0]} has {name} {value}, {folders[1]} has {other[name]}: a mean is "
+                f"taken of two rounds of one adapter."
             )
