@@ -13,6 +13,7 @@ from sandbox.errors import BadInput
 from sandbox.instruction import Fact
 from sandbox.world import World
 from toolreplay.cli import app
+from toolreplay.selection import grounded_paths
 from trainer.instructions import Draft, HeldOut, samples
 from trainer.instructions.phrasing import read_phrasings, say
 from trainer.instructions.phrasing_writer import PhrasingWriter
@@ -226,6 +227,22 @@ def test_of_several_runs_the_grounded_paths_are_kept_and_wrong_calls_become_less
     assert kept("--grounded", "--try-again") == [*grounded, both[4]]
     with pytest.raises(BadInput, match="go with --grounded"):
         kept("--give-up")
+
+
+def test_instructions_of_two_runs_are_told_apart_also_where_their_ids_are_the_same(
+    world: Path, tmp_path: Path
+) -> None:
+    made = [d for d in drafts(world) if d.solvable][:2]
+    runs = []
+    for number, draft in enumerate(made):
+        queries, run = tmp_path / f"{number}.json", tmp_path / f"run-{number}"
+        queries.write_text(json.dumps([draft.entry("train-I1", 1)]))
+        solved = ["--world", str(world), "--model", "planner", "--method", "react"]
+        command = ["solve", str(queries), *solved, "--out", str(run)]
+        CliRunner().invoke(app, command, catch_exceptions=False)
+        runs.append(run)
+    kept = grounded_paths([*runs, runs[0]])
+    assert [answer["answer_generation"]["query"] for answer in kept] == [d.query for d in made]
 
 
 def test_right_paths_teach_to_settle_doubts(world: Path, tmp_path: Path) -> None:

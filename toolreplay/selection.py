@@ -24,21 +24,25 @@ def grounded_paths(
             search's prompt for them.
     """
     opened = [Cases(run) for run in runs]
-    right: dict[str, Cases] = {}
+    right: dict[tuple[str, str], Cases] = {}
     for cases in opened:
         for case in cases:
-            name = case.instruction.id
-            if name not in right and _is_grounded(case):
-                right[name] = cases
+            if _named(case) not in right and _is_grounded(case):
+                right[_named(case)] = cases
                 yield case.answer
                 yield from settling_doubts(case.answer) if doubts else ()
     makers = [make for make, wanted in ((giving_up, give_up), (trying_again, try_again)) if wanted]
     for cases in opened if makers else ():
         for case in cases:
-            found = right.get(case.instruction.id, cases)
+            found = right.get(_named(case), cases)
             if found is not cases and not _is_grounded(case):
                 answer = found.read(case.instruction.id).answer
                 yield from filter(None, (make(case.answer, answer) for make in makers))
+
+
+def _named(case: Case) -> tuple[str, str]:
+    """Name an instruction: two that were made apart may bear the same id."""
+    return case.instruction.id, case.instruction.query
 
 
 def _is_grounded(case: Case) -> bool:
