@@ -11,9 +11,20 @@ from transformers import PreTrainedModel
 
 from sandbox.disk import write_bytes_whole, write_whole
 from sandbox.errors import BadInput
+from trainer.checkpoint import NAME as CHECKPOINT
 
 WEIGHTS = "adapter_model.safetensors"
 """The file of a finished adapter's weights, in peft's layout."""
+
+
+def require_free(out: Path) -> None:
+    """Hold a directory that is to be written to having no adapter in it yet.
+
+    Raises:
+        BadInput: it holds an adapter, or a training under way.
+    """
+    if (out / WEIGHTS).exists() or (out / CHECKPOINT).exists():
+        raise BadInput(f"{out}: holds an adapter or a training already: give another --out.")
 
 
 def write_adapter(

@@ -92,7 +92,7 @@ def write_mean_card(
 
     Args:
         out: the adapter's directory.
-        like: a card of one of them: base, layout and positions are the same in all.
+        like: a card of one of them, whose base, layout and positions are stated.
         parts: of each adapter its name, the SHA-256 of its weights, and its share.
     """
     content = {name: like[name] for name in _KEPT_BY_A_MEAN if name in like}

@@ -19,10 +19,9 @@ from transformers import AutoModelForCausalLM, PreTrainedConfig
 from sandbox.disk import write_whole
 from sandbox.errors import BadInput
 from sandbox.llama.weights import TRAINED_LAYOUT
-from trainer.adapter import WEIGHTS, read_adapter_config, write_adapter
+from trainer.adapter import WEIGHTS, read_adapter_config, require_free, write_adapter
 from trainer.base import Base
 from trainer.card import NAME as CARD
-from trainer.checkpoint import NAME as CHECKPOINT
 from trainer.gguf_export import Writing, architecture, gguf_name, reordered, tensor_names
 
 CONTEXT_FACTOR = "toolreplay.context_factor"
@@ -92,8 +91,7 @@ def import_adapter(file: Path, base: Base, out: Path) -> None:
     Raises:
         BadInput: the file is no LoRA adapter, one for another base, or the directory is taken.
     """
-    if (out / WEIGHTS).exists() or (out / CHECKPOINT).exists():
-        raise BadInput(f"{out}: holds an adapter or a training already: give another --out.")
+    require_free(out)
     reader = _opened(file)
     weights = _fitted(reader, file, base)
     rank = next(weight.shape[0] for name, weight in weights.items() if _A in name)

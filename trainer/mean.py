@@ -12,9 +12,8 @@ from safetensors.torch import load_file
 
 from sandbox.errors import BadInput
 from sandbox.llama.files import sha256
-from trainer.adapter import WEIGHTS, read_adapter_config, write_adapter
+from trainer.adapter import WEIGHTS, read_adapter_config, require_free, write_adapter
 from trainer.card import read_card, write_mean_card
-from trainer.checkpoint import NAME as CHECKPOINT
 
 _SAME = ("base_model_name_or_path", "r", "lora_alpha", "target_modules")
 
@@ -31,8 +30,7 @@ def write_mean(first: Path, second: Path, share: float, out: Path) -> None:
     Raises:
         BadInput: one is no adapter, they do not fit each other, or the directory is taken.
     """
-    if (out / WEIGHTS).exists() or (out / CHECKPOINT).exists():
-        raise BadInput(f"{out}: holds an adapter or a training already: give another --out.")
+    require_free(out)
     both = first, second
     cards = [read_card(folder) for folder in both]
     settings = [_settings(folder, card) for folder, card in zip(both, cards, strict=True)]

@@ -14,7 +14,7 @@ def mean(
 ) -> None:
     """Average the weights of two adapters: a round of training, and what it began with.
 
-    A round that gained something may have lost something else; between the two often lies an
+    A round that gained something may have lost something else; between the two may lie an
     adapter that is better than either. Which share is best is found by solving instructions that
     no test uses.
 
