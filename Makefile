@@ -4,8 +4,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 EXTRAS := local,train,retrieval,distributed,mcp,inspect,upstream,dev
 
-# llama.cpp comes as source: what is not used here (vision, tools, examples) is left out.
-export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_TOOLS=OFF
+# llama.cpp comes as source: what is not used here (vision, tools, examples) is left out, and so is its code
+# for AMX, which compilers break on some machines (docs/local-models.md, "Other machines").
+export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_TOOLS=OFF \
+	-DCMAKE_C_FLAGS=-U__AMX_INT8__ -DCMAKE_CXX_FLAGS=-U__AMX_INT8__
 
 .PHONY: demo test check audit site browser database clean
 
