@@ -7,6 +7,7 @@ import json
 import os
 import threading
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from sandbox.chat import Completion, CompletionRequest
@@ -98,10 +99,13 @@ class CompletionTape:
         with self._lock, locked(self._folder):
             path = self._folder / MODELS
             known = _read_models(path)
-            if known.get(model, hashes) != hashes:
+            pairs = zip_longest(known.get(model, hashes), hashes, fillvalue="")
+            other = next(((before, now) for before, now in pairs if before != now), None)
+            if other:
+                before, now = other
                 raise BadInput(
                     f"{self._folder} has answers of another file called {model} (its SHA-256 "
-                    f"begins with {known[model][0][:12]}, not {hashes[0][:12]}). Rename the file, "
+                    f"begins with {before[:12]}, not {now[:12]}). Rename the file, "
                     f"or delete those answers and their line in {path}."
                 )
             if model not in known:

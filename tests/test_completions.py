@@ -9,7 +9,7 @@ import pytest
 from sandbox.chat import Completion, CompletionRequest
 from sandbox.completion_index import FILE
 from sandbox.completions import CompletionTape
-from sandbox.errors import CorruptTape
+from sandbox.errors import BadInput, CorruptTape
 from sandbox.recorded_completion import RecordedCompletion
 
 MODEL = "a model/b"
@@ -120,6 +120,16 @@ def test_memory_does_not_grow_with_the_tape(tmp_path: Path) -> None:
         held[size] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert held[4000] < held[100] + 50_000
+
+
+def test_the_file_that_is_another_is_told(tmp_path: Path) -> None:
+    tape = CompletionTape(tmp_path)
+    tape.claim("base+adapter", ["b1", "a1"])
+    tape.claim("base+adapter", ["b1", "a1"])
+    with pytest.raises(
+        BadInput, match=r"called base\+adapter \(its SHA-256 begins with a1, not a2"
+    ):
+        tape.claim("base+adapter", ["b1", "a2"])
 
 
 def test_taking_a_tape_over_keeps_what_is_known_of_other_models(tmp_path: Path) -> None:
