@@ -26,6 +26,7 @@ from sandbox.llama.cut import cut
 from tests import tiny_models
 from toolreplay.cli import app
 from trainer.base import UNKNOWN_LICENCE, find_base
+from trainer.card import Data, write_card
 from trainer.conversation import Conversation, data_hash, read_conversations, render
 from trainer.dataset import (
     conversations,
@@ -35,7 +36,7 @@ from trainer.dataset import (
 )
 from trainer.layout import layout_of
 from trainer.lessons import giving_up
-from trainer.lora import Settings, Step, plan, train, wrap
+from trainer.lora import Settings, Step, Training, plan, train, wrap
 from trainer.packing import (
     Row,
     learn_row,
@@ -543,6 +544,13 @@ def test_an_adapter_goes_on_from_another(models: dict[str, Path], tmp_path: Path
                 tmp_path / name,
                 start=tmp_path / "first",
             )
+
+
+def test_a_card_tells_the_speed_of_the_shortest_training(tmp_path: Path) -> None:
+    data = Data(["paths.jsonl"], "0" * 64, "plain", 1, 1, 0, 40, 20)
+    training = Training([0.5], 0.02, 40, 20, 100, 1, "float32", "cpu")
+    write_card(tmp_path, "tiny", "none", 1, data, Settings(), training)
+    assert "2,000 tokens a second" in (tmp_path / "training_card.md").read_text()
 
 
 def test_a_mean_lies_between_two_rounds(models: dict[str, Path], tmp_path: Path) -> None:
