@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -25,6 +26,7 @@ from sandbox.errors import BadInput
 from sandbox.llama.cut import cut
 from tests import tiny_models
 from toolreplay.cli import app
+from trainer.adapter import WEIGHTS
 from trainer.base import UNKNOWN_LICENCE, find_base
 from trainer.card import Data, write_card
 from trainer.conversation import Conversation, data_hash, read_conversations, render
@@ -583,7 +585,14 @@ def test_a_mean_lies_between_two_rounds(models: dict[str, Path], tmp_path: Path)
 
     wider = replace(recipe, out=tmp_path / "wider", settings=replace(settings, rank=8))
     follow(wider, resume=False)
+    asked = replace(recipe, out=tmp_path / "asked", layout="compact")
+    follow(asked, resume=False)
+    cut_short = tmp_path / "cut-short"
+    shutil.copytree(tmp_path / "first", cut_short)
+    os.truncate(cut_short / WEIGHTS, 100)
     for others, said in (
+        ([*command[:3], str(asked.out), "--out", str(tmp_path / "x")], "has layout plain, .*asked"),
+        ([*command[:3], str(cut_short), "--out", str(tmp_path / "x")], f"{WEIGHTS}: cannot be"),
         ([*command, "--out", str(out)], "give another --out"),
         ([*command[:3], str(wider.out), "--out", str(tmp_path / "x")], "has r 4, .*wider has 8"),
         ([*command[:3], str(tmp_path), "--out", str(tmp_path / "x")], "holds no adapter"),

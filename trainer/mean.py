@@ -7,13 +7,15 @@ Weights are averaged, not answers ("Model soups", Wortsman et al., 2022, arXiv 2
 from pathlib import Path
 from typing import Any
 
+import torch
 from peft import PeftConfig
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from sandbox.errors import BadInput
 from sandbox.llama.files import sha256
 from trainer.adapter import WEIGHTS, read_adapter_config, require_free, write_adapter
-from trainer.card import read_card, write_mean_card
+from trainer.card import layout_of_card, read_card, write_mean_card
 
 _SAME = ("base_model_name_or_path", "r", "lora_alpha", "target_modules")
 
@@ -28,14 +30,18 @@ def write_mean(first: Path, second: Path, share: float, out: Path) -> None:
         out: the directory.
 
     Raises:
-        BadInput: one is no adapter, they do not fit each other, or the directory is taken.
+        BadInput: one is no adapter or is damaged, they do not fit each other, or the directory is
+            taken.
     """
     require_free(out)
     both = first, second
     cards = [read_card(folder) for folder in both]
     settings = [_settings(folder, card) for folder, card in zip(both, cards, strict=True)]
+    layouts = [{"layout": layout} for layout in map(layout_of_card, cards) if layout]
+    if len(layouts) == 2:
+        _require_same(both, layouts)
     _require_same(both, settings)
-    mine, other = (load_file(folder / WEIGHTS) for folder in both)
+    mine, other = map(_weights, both)
     if {k: w.shape for k, w in mine.items()} != {k: w.shape for k, w in other.items()}:
         raise BadInput(f"{second}: its matrices are not those of {first}: no mean can be taken.")
     weights = {name: (1 - share) * mine[name] + share * other[name] for name in mine}
@@ -52,6 +58,13 @@ def _settings(folder: Path, card: dict[str, Any]) -> dict[str, Any]:
     config = read_adapter_config(folder)
     factor = card.get("context_factor", 1.0)
     return {**{name: config.get(name) for name in _SAME}, "context_factor": factor}
+
+
+def _weights(folder: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(folder / WEIGHTS)
+    except SafetensorError as error:
+        raise BadInput(f"{folder / WEIGHTS}: cannot be read ({error}): train it again.") from error
 
 
 def _require_same(folders: tuple[Path, Path], settings: list[dict[str, Any]]) -> None:
