@@ -30,7 +30,7 @@ from sandbox.recorded_model import RecordedModel
 from sandbox.world import World
 from solver.method import Method
 from solver.run import Run, Settings
-from toolreplay.demo import DEMO_DRAWING, DEMO_LIMITS, DEMO_METHODS, demo_world
+from toolreplay.demo import DEMO_DRAWING, DEMO_LIMITS, DEMO_METHODS, DEMO_MODE, demo_world
 from toolreplay.modes import answering
 from toolreplay.solving import read_queries
 
@@ -88,7 +88,7 @@ def searches_of(world: World, queries: Path, settings: Settings) -> list[Search]
     found = []
     for instruction in read_queries([queries]):
         model = Listening(RecordedModel(world.completions))
-        with tempfile.TemporaryDirectory() as out, answering(world, "replay"):
+        with tempfile.TemporaryDirectory() as out, answering(world, DEMO_MODE):
             list(Run(Path(out), world, model, settings).solve([instruction]))
         found.append(model.asked)
     return found

@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("llama_cpp", reason="needs the extra 'local'")
 
+from benchmarks.prefix import count, searches_of
 from sandbox.chat import CONTEXT_FULL, Completion, CompletionRequest, Sampling
 from sandbox.errors import BadInput
 from sandbox.function import FINISH, function_for
@@ -23,9 +24,11 @@ from sandbox.llama.pick import in_string
 from sandbox.llama.prefix import CHUNK, PrefixCache
 from sandbox.tool import Tool
 from sandbox.world import World
-from solver.run import steps
-from tests.conftest import API_LIST, WEATHER
+from solver.method import Method
+from solver.run import Settings, steps
+from tests.conftest import API_LIST, DEMO, WEATHER
 from tests.tiny_gguf import CHATML, CHATML_TOOLS, write_adapter, write_model
+from toolreplay.demo import DEMO_DRAWING, DEMO_LIMITS
 
 SIZE = 2048
 TOOL = Tool.model_validate(WEATHER)
@@ -444,3 +447,13 @@ def test_in_string() -> None:
     assert in_string('{"a\\"')
     assert not in_string('{"a\\\\"')
     assert not in_string("{")
+
+
+def test_the_demos_recorded_searches_are_asked_again_to_be_counted(opened: Any) -> None:
+    queries = DEMO / "instructions" / "I3-Inst.json"
+    settings = Settings(Method.parse("dfsdt", DEMO_LIMITS), DEMO_DRAWING)
+    searches = searches_of(World(DEMO), queries, settings)
+    assert len(searches) == len(json.loads(queries.read_bytes()))
+    reading = count(opened("llama", size=8192), searches)
+    assert reading.prompts == sum(map(len, searches)) > len(searches)
+    assert reading.distinct <= reading.read < reading.tokens
