@@ -31,7 +31,7 @@ from sandbox.world import World
 from solver.method import Method
 from solver.run import Run, Settings
 from toolreplay.demo import DEMO_DRAWING, DEMO_LIMITS, DEMO_METHODS, DEMO_MODE, demo_world
-from toolreplay.modes import answering
+from toolreplay.modes import Mode, answering
 from toolreplay.solving import read_queries
 
 Search = list[CompletionRequest]
@@ -83,14 +83,15 @@ class Reading:
         }
 
 
-def searches_of(world: World, queries: Path, settings: Settings) -> list[Search]:
-    """Replay a world's recorded searches, and give what each asked, in its order."""
+def searches_of(world: World, queries: Path, settings: Settings, mode: Mode) -> list[Search]:
+    """Search again with a world's recorded completions, and give what each search asked."""
     found = []
-    for instruction in read_queries([queries]):
-        model = Listening(RecordedModel(world.completions))
-        with tempfile.TemporaryDirectory() as out, answering(world, DEMO_MODE):
-            list(Run(Path(out), world, model, settings).solve([instruction]))
-        found.append(model.asked)
+    with answering(world, mode):
+        for instruction in read_queries([queries]):
+            model = Listening(RecordedModel(world.completions))
+            with tempfile.TemporaryDirectory() as out:
+                list(Run(Path(out), world, model, settings).solve([instruction]))
+            found.append(model.asked)
     return found
 
 
@@ -165,13 +166,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         import_toolbench(options.trees, Path(folder))
         world = World(Path(folder))
-        trees = searches_of(world, world.path / "instructions", Settings(None))
+        trees = searches_of(world, world.path / "instructions", Settings(None), "replay")
     rows += [count(model, [tree]).row(tree[0].instruction) for tree in trees]
     rows.append(count(model, trees).row(f"all {len(trees)} trees"))
     demo = World(demo_world())
     for name in DEMO_METHODS:
         settings = Settings(Method.parse(name, DEMO_LIMITS), DEMO_DRAWING)
-        runs = searches_of(demo, demo.path / "instructions", settings)
+        runs = searches_of(demo, demo.path / "instructions", settings, DEMO_MODE)
         rows.append(count(model, runs).row(f"demo, {name}"))
     model.close()
     show_counts(rows)

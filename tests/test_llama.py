@@ -28,7 +28,7 @@ from solver.method import Method
 from solver.run import Settings, steps
 from tests.conftest import API_LIST, DEMO, WEATHER
 from tests.tiny_gguf import CHATML, CHATML_TOOLS, write_adapter, write_model
-from toolreplay.demo import DEMO_DRAWING, DEMO_LIMITS
+from toolreplay.demo import DEMO_DRAWING, DEMO_LIMITS, DEMO_MODE
 
 SIZE = 2048
 TOOL = Tool.model_validate(WEATHER)
@@ -452,7 +452,7 @@ def test_in_string() -> None:
 def test_the_demos_recorded_searches_are_asked_again_to_be_counted(opened: Any) -> None:
     queries = DEMO / "instructions" / "I3-Inst.json"
     settings = Settings(Method.parse("dfsdt", DEMO_LIMITS), DEMO_DRAWING)
-    searches = searches_of(World(DEMO), queries, settings)
+    searches = searches_of(World(DEMO), queries, settings, DEMO_MODE)
     assert len(searches) == len(json.loads(queries.read_bytes()))
     reading = count(opened("llama", size=8192), searches)
     assert reading.prompts == sum(map(len, searches)) > len(searches)
