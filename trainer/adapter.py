@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 from peft import PeftConfig, PeftModel
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from safetensors.torch import save as serialised
 from transformers import PreTrainedModel
 
@@ -67,6 +69,18 @@ def read_adapter_config(folder: Path) -> dict[str, Any]:
         if settings.get(extra):
             raise BadInput(f"{folder}: an adapter with {extra}, which a GGUF LoRA cannot express.")
     return dict(settings)
+
+
+def read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """Read an adapter's matrices, by their names in peft's layout.
+
+    Raises:
+        BadInput: the file is damaged, or cannot be read.
+    """
+    try:
+        return load_file(folder / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise BadInput(f"{folder / WEIGHTS}: cannot be read ({error}): train it again.") from error
 
 
 def merged(model: PreTrainedModel, folder: Path) -> PreTrainedModel:

@@ -79,11 +79,10 @@ def write_card(
         "final_loss": round(smoothed(training.losses)[-1], 4),
         **asdict(training),
         "seconds": round(training.seconds, 1),
-        "tokens_per_second": round(training.tokens / training.seconds, 1),
         "versions": {name: version(name) for name in _LIBRARIES},
     }
     write_whole(out / f"{NAME}.json", json.dumps(content, ensure_ascii=False, indent=1) + "\n")
-    write_whole(out / f"{NAME}.md", _markdown(content))
+    write_whole(out / f"{NAME}.md", _markdown({**content, "seconds": training.seconds}))
 
 
 def write_mean_card(
@@ -148,7 +147,8 @@ def _markdown(card: dict[str, Any]) -> str:
         "seed": settings["seed"],
         "loss": f"{card['losses'][0]:.3f} in the first step, {card['final_loss']:.3f} in the end "
         "(smoothed)",
-        "time": f"{card['seconds']:,} s, {card['tokens_per_second']:,.0f} tokens a second, "
+        "time": f"{card['seconds']:,.1f} s, "
+        f"{card['tokens'] / card['seconds']:,.0f} tokens a second, "
         f"{card['processes']} process(es) on {card['device']} in {card['precision']}",
         "versions": ", ".join(f"{name} {number}" for name, number in card["versions"].items()),
     }

@@ -13,13 +13,12 @@ import torch
 from gguf import GGUFReader, GGUFType, Keys, LlamaFileType
 from gguf.quants import dequantize
 from peft import LoraConfig
-from safetensors import safe_open
 from transformers import AutoModelForCausalLM, PreTrainedConfig
 
 from sandbox.disk import write_whole
 from sandbox.errors import BadInput
 from sandbox.llama.weights import TRAINED_LAYOUT
-from trainer.adapter import WEIGHTS, read_adapter_config, require_free, write_adapter
+from trainer.adapter import read_adapter_config, read_weights, require_free, write_adapter
 from trainer.base import Base
 from trainer.card import NAME as CARD
 from trainer.gguf_export import Writing, architecture, gguf_name, reordered, tensor_names
@@ -68,14 +67,13 @@ def export_adapter(
         if layout:
             writer.add_string(TRAINED_LAYOUT, layout)
         writer.add_file_type(LlamaFileType.MOSTLY_F16)
-        with safe_open(folder / WEIGHTS, "pt") as file:
-            for key in sorted(file.keys()):
-                layer, _, part = key.removeprefix(_PREFIX).partition(".lora_")
-                weights = file.get_tensor(key).float()
-                if part == "B.weight":
-                    weights = reordered(config, f"{layer}.weight", weights)
-                written = gguf_name(names, f"{layer}.weight")
-                writer.add_tensor(f"{written}.{_PARTS[part]}", weights.half().numpy())
+        for key, matrix in sorted(read_weights(folder).items()):
+            layer, _, part = key.removeprefix(_PREFIX).partition(".lora_")
+            weights = matrix.float()
+            if part == "B.weight":
+                weights = reordered(config, f"{layer}.weight", weights)
+            written = gguf_name(names, f"{layer}.weight")
+            writer.add_tensor(f"{written}.{_PARTS[part]}", weights.half().numpy())
 
 
 def import_adapter(file: Path, base: Base, out: Path) -> None:

@@ -17,12 +17,10 @@ import torch
 from accelerate import Accelerator
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
 from sandbox.errors import BadInput
-from trainer.adapter import WEIGHTS, read_adapter_config, write_adapter
+from trainer.adapter import read_adapter_config, read_weights, write_adapter
 from trainer.checkpoint import State
 from trainer.packing import (
     Row,
@@ -263,13 +261,13 @@ def begin_with(adapted: PeftModel, start: Path) -> None:
     """Take over the weights of an adapter that was trained before.
 
     Raises:
-        BadInput: there is none, or it is of another shape or weight.
+        BadInput: there is none, it is damaged, or it is of another shape or weight.
     """
     begun = read_adapter_config(start)
+    weights = read_weights(start)
     try:
-        weights = load_file(start / WEIGHTS)
         set_peft_model_state_dict(adapted, weights)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except (ValueError, RuntimeError) as error:
         raise BadInput(
             f"{start}: no adapter to begin with ({error}): give the same rank and base."
         ) from error

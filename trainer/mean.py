@@ -7,14 +7,17 @@ Weights are averaged, not answers ("Model soups", Wortsman et al., 2022, arXiv 2
 from pathlib import Path
 from typing import Any
 
-import torch
 from peft import PeftConfig
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from sandbox.errors import BadInput
 from sandbox.llama.files import sha256
-from trainer.adapter import WEIGHTS, read_adapter_config, require_free, write_adapter
+from trainer.adapter import (
+    WEIGHTS,
+    read_adapter_config,
+    read_weights,
+    require_free,
+    write_adapter,
+)
 from trainer.card import layout_of_card, read_card, write_mean_card
 
 _SAME = ("base_model_name_or_path", "r", "lora_alpha", "target_modules")
@@ -37,11 +40,11 @@ def write_mean(first: Path, second: Path, share: float, out: Path) -> None:
     both = first, second
     cards = [read_card(folder) for folder in both]
     settings = [_settings(folder, card) for folder, card in zip(both, cards, strict=True)]
-    layouts = [{"layout": layout} for layout in map(layout_of_card, cards) if layout]
-    if len(layouts) == 2:
-        _require_same(both, layouts)
+    layouts = [layout_of_card(card) for card in cards]
+    if all(layouts):
+        _require_same(both, [{"layout": layout} for layout in layouts])
     _require_same(both, settings)
-    mine, other = map(_weights, both)
+    mine, other = map(read_weights, both)
     if {k: w.shape for k, w in mine.items()} != {k: w.shape for k, w in other.items()}:
         raise BadInput(f"{second}: its matrices are not those of {first}: no mean can be taken.")
     weights = {name: (1 - share) * mine[name] + share * other[name] for name in mine}
@@ -58,13 +61,6 @@ def _settings(folder: Path, card: dict[str, Any]) -> dict[str, Any]:
     config = read_adapter_config(folder)
     factor = card.get("context_factor", 1.0)
     return {**{name: config.get(name) for name in _SAME}, "context_factor": factor}
-
-
-def _weights(folder: Path) -> dict[str, torch.Tensor]:
-    try:
-        return load_file(folder / WEIGHTS)
-    except SafetensorError as error:
-        raise BadInput(f"{folder / WEIGHTS}: cannot be read ({error}): train it again.") from error
 
 
 def _require_same(folders: tuple[Path, Path], settings: list[dict[str, Any]]) -> None:
